@@ -1,0 +1,1 @@
+//! ACS messages (spec 10 §3).

@@ -1,0 +1,1 @@
+//! Docker Engine API bodies (spec 20 §7).

@@ -1,0 +1,1 @@
+//! What Go's JSON decoder and encoder do that serde does not.

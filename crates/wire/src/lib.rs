@@ -1,0 +1,9 @@
+//! Every external format, once: ids, ECS operations, ACS and TCS messages, metadata documents,
+//! Docker bodies, Go-style JSON. Shapes only: no I/O, no decisions.
+
+pub mod acs;
+pub mod docker;
+pub mod ecs;
+pub mod gojson;
+pub mod ids;
+pub mod secret;
