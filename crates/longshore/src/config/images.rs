@@ -1,0 +1,146 @@
+//! Pulling images and removing them again (spec 40 §3.2).
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::sources::Sources;
+use super::values::or_at_once;
+
+/// When an image is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PullBehavior {
+    /// Pull; use a cached image if that fails.
+    Default,
+    /// Pull; fail if that fails.
+    Always,
+    /// Pull only what was never pulled or was cleaned up.
+    Once,
+    /// Pull only what is not there.
+    PreferCached,
+}
+
+/// Rules for images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Images {
+    pub pull_behavior: PullBehavior,
+    /// A pull without progress for this long is given up.
+    pub pull_inactivity_timeout: Duration,
+    /// For one pull in all; zero fails at once (a negative value was given).
+    pub pull_timeout: Duration,
+    pub manifest_pull_timeout: Duration,
+    /// Images are pulled before `dependsOn` is met.
+    pub pull_dependents_upfront: bool,
+    pub cleanup_disabled: bool,
+    pub cleanup_interval: Duration,
+    /// Since the pull.
+    pub minimum_age: Duration,
+    /// Since creation, for images that ECS did not bring.
+    pub untracked_minimum_age: Duration,
+    pub images_per_cycle: u64,
+    pub untracked_containers_per_cycle: u64,
+    /// Images and containers that ECS did not start are removed too.
+    pub untracked_cleanup: bool,
+    /// `name:tag` entries that are never removed.
+    pub exclusions: Vec<String>,
+}
+
+const PULL_INACTIVITY: SignedDuration = SignedDuration::from_mins(1);
+const CLEANUP_INTERVAL: SignedDuration = SignedDuration::from_mins(30);
+const LEAST_CLEANUP_INTERVAL: SignedDuration = SignedDuration::from_mins(10);
+const PER_CYCLE: i64 = 5;
+
+impl Images {
+    pub(super) fn read(from: &mut Sources<'_>) -> Self {
+        let exclusions_in_file = from.file_list("ImageCleanupExclusionList");
+        let hour = SignedDuration::from_hours(1);
+        let pull_inactivity = from.duration_at_least(
+            "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT",
+            "ImagePullInactivityTimeout",
+            SignedDuration::from_mins(1),
+        );
+        let images_per_cycle =
+            from.int("ECS_NUM_IMAGES_DELETE_PER_CYCLE", "NumImagesToDeletePerCycle").unwrap_or(PER_CYCLE);
+        let untracked_containers = from
+            .int("NONECS_NUM_CONTAINERS_DELETE_PER_CYCLE", "NumNonECSContainersToDeletePerCycle")
+            .unwrap_or(PER_CYCLE);
+        Self {
+            pull_behavior: PullBehavior::read(from),
+            pull_inactivity_timeout: or_at_once(pull_inactivity.unwrap_or(PULL_INACTIVITY)),
+            pull_timeout: or_at_once(
+                from.duration("ECS_IMAGE_PULL_TIMEOUT", "ImagePullTimeout").unwrap_or(SignedDuration::from_hours(2)),
+            ),
+            manifest_pull_timeout: or_at_once(
+                from.duration_at_least(
+                    "ECS_MANIFEST_PULL_TIMEOUT",
+                    "ManifestPullTimeout",
+                    SignedDuration::from_secs(30),
+                )
+                .unwrap_or(SignedDuration::from_mins(1)),
+            ),
+            pull_dependents_upfront: from
+                .boolean("ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT", "DependentContainersPullUpfront")
+                .unwrap_or(false),
+            cleanup_disabled: from.boolean("ECS_DISABLE_IMAGE_CLEANUP", "ImageCleanupDisabled").unwrap_or(false),
+            cleanup_interval: or_at_once(
+                from.duration("ECS_IMAGE_CLEANUP_INTERVAL", "ImageCleanupInterval").unwrap_or(CLEANUP_INTERVAL),
+            ),
+            minimum_age: or_at_once(
+                from.duration("ECS_IMAGE_MINIMUM_CLEANUP_AGE", "MinimumImageDeletionAge").unwrap_or(hour),
+            ),
+            untracked_minimum_age: or_at_once(
+                from.duration("NON_ECS_IMAGE_MINIMUM_CLEANUP_AGE", "NonECSMinimumImageDeletionAge").unwrap_or(hour),
+            ),
+            // A negative number removes nothing where there is no lower bound, as zero does.
+            images_per_cycle: u64::try_from(images_per_cycle).unwrap_or(0),
+            untracked_containers_per_cycle: u64::try_from(untracked_containers).unwrap_or(0),
+            untracked_cleanup: from
+                .boolean("ECS_ENABLE_UNTRACKED_IMAGE_CLEANUP", "DeleteNonECSImagesEnabled")
+                .unwrap_or(false),
+            exclusions: from
+                .env("ECS_EXCLUDE_UNTRACKED_IMAGE")
+                .map(|text| text.split(',').map(str::to_owned).collect())
+                .or(exclusions_in_file)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The checks 6 to 8 of spec 40 §6: what is too small becomes the default.
+    pub(super) fn clamp(&mut self, from: &mut Sources<'_>) {
+        if self.pull_inactivity_timeout < or_at_once(PULL_INACTIVITY) {
+            from.warn("ImagePullInactivityTimeout is below 1m; using 1m".to_owned());
+            self.pull_inactivity_timeout = or_at_once(PULL_INACTIVITY);
+        }
+        if self.cleanup_interval < or_at_once(LEAST_CLEANUP_INTERVAL) {
+            from.warn("ECS_IMAGE_CLEANUP_INTERVAL is below 10m; using 30m".to_owned());
+            self.cleanup_interval = or_at_once(CLEANUP_INTERVAL);
+        }
+        if self.images_per_cycle < 1 {
+            from.warn("ECS_NUM_IMAGES_DELETE_PER_CYCLE is below 1; using 5".to_owned());
+            self.images_per_cycle = PER_CYCLE.unsigned_abs();
+        }
+    }
+
+    /// Whether images are removed at all: a cache that is preferred is kept.
+    #[must_use]
+    pub(crate) fn cleans_up(&self) -> bool {
+        !self.cleanup_disabled && self.pull_behavior != PullBehavior::PreferCached
+    }
+}
+
+impl PullBehavior {
+    fn read(from: &mut Sources<'_>) -> Self {
+        let in_file = from.file_int("ImagePullBehavior");
+        match from.env("ECS_IMAGE_PULL_BEHAVIOR").as_deref() {
+            Some("always") => Self::Always,
+            Some("once") => Self::Once,
+            Some("prefer-cached") => Self::PreferCached,
+            _ => match in_file {
+                Some(1) => Self::Always,
+                Some(2) => Self::Once,
+                Some(3) => Self::PreferCached,
+                _ => Self::Default,
+            },
+        }
+    }
+}
