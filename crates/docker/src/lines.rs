@@ -100,7 +100,8 @@ impl Lines {
     fn take_line(&mut self) -> Option<Bytes> {
         match self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
             Some(offset) => {
-                let line = self.buffer.split_to(self.searched + offset + 1);
+                let mut line = self.buffer.split_to(self.searched + offset + 1);
+                line.truncate(line.len() - 1);
                 self.searched = 0;
                 Some(line.freeze())
             }

@@ -1,5 +1,7 @@
 //! Statistics of a container.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use wire::docker::ApiVersion;
 
@@ -15,6 +17,7 @@ const ONE_SHOT: ApiVersion = ApiVersion::v1(41);
 /// Samples of one container, about one a second, until it is removed.
 pub struct StatsStream {
     lines: Lines,
+    silence: Duration,
     id: String,
 }
 
@@ -36,19 +39,19 @@ impl Engine {
     }
 
     /// Samples as they come. The stream fails with [`crate::Kind::Inactive`] when nothing came for
-    /// [`deadlines::STATS`].
+    /// [`deadlines::STATS`], or for what [`Engine::within`] says.
     pub async fn stats_stream(&self, id: &str) -> Result<StatsStream, Error> {
         let path = format!("/containers/{}/stats", named("read statistics of container", "container", id)?);
-        let call =
-            Call::get("read statistics of container", id, path, self.limit(deadlines::STATS)).query("stream", "1");
-        Ok(StatsStream { lines: Lines::new(self.open(&call).await?), id: id.to_owned() })
+        let silence = self.limit(deadlines::STATS);
+        let call = Call::get("read statistics of container", id, path, silence).query("stream", "1");
+        Ok(StatsStream { lines: Lines::new(self.open(&call).await?), silence, id: id.to_owned() })
     }
 }
 
 impl StatsStream {
     /// The next sample, one JSON document ([`wire::docker::Stats`]); `None` at the stream's end. Cancel-safe.
     pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
-        let line = self.lines.next(Some(deadlines::STATS)).await;
+        let line = self.lines.next(Some(self.silence)).await;
         line.map_err(|cause| Error::new("read statistics of container", self.id.as_str(), cause)).transpose()
     }
 }

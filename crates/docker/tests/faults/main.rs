@@ -349,3 +349,33 @@ async fn logs_are_taken_apart() {
     assert_eq!(cut.next().await.unwrap().unwrap_err().kind(), Kind::Disconnected);
     assert_eq!(fake.lines()[1], "GET /v1.21/containers/web/logs?stdout=1&stderr=1&tail=3");
 }
+
+#[tokio::test]
+async fn statistics_that_fall_silent() {
+    let fake = Fake::start("1.12", "1.44", |asked| match asked.line.as_str() {
+        text if text.contains("one-shot") => json("{}"),
+        text if text.contains("/ends/") => vec![begin_chunks(), chunk("{\"id\":\"1\"}"), end_chunks()],
+        _ => vec![begin_chunks(), chunk("{\"id\":\"1\"}\n{\"id\":"), Act::Stall],
+    });
+    let engine = fake.engine().within(SHORT);
+    let mut silent = engine.stats_stream("web").await.unwrap();
+    assert_eq!(silent.next().await.unwrap().unwrap(), "{\"id\":\"1\"}");
+    assert_eq!(silent.next().await.unwrap().unwrap_err().kind(), Kind::Inactive);
+    let mut ends = engine.stats_stream("ends").await.unwrap();
+    assert_eq!(ends.next().await.unwrap().unwrap(), "{\"id\":\"1\"}");
+    assert!(ends.next().await.is_none());
+    engine.stats("web", true).await.unwrap();
+    assert_eq!(fake.lines()[2], "GET /v1.41/containers/web/stats?stream=0&one-shot=1");
+}
+
+#[tokio::test]
+async fn a_load_that_fails_inside_its_stream() {
+    let fake = Fake::start("1.12", "1.44", |_| {
+        json(
+            "{\"stream\":\"Loading\"}\n{\"errorDetail\":{\"message\":\"unexpected EOF\"},\"error\":\"unexpected EOF\"}\n",
+        )
+    });
+    let error = fake.engine().load("tar".into()).await.unwrap_err();
+    assert_eq!((error.kind(), error.reference_text().as_str()), (Kind::Other, "unexpected EOF"));
+    assert_eq!((fake.lines()[0].as_str(), fake.asked()[1].body.as_str()), ("POST /v1.21/images/load?quiet=0", "tar"));
+}
