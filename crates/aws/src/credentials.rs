@@ -112,9 +112,9 @@ pub struct ChainOptions {
 #[derive(Debug)]
 enum Source {
     Environment(Option<Credentials>),
-    WebIdentity(sdk::WebIdentity),
-    Profile(sdk::Profile),
-    Container(sdk::Container),
+    WebIdentity(Box<sdk::WebIdentity>),
+    Profile(Box<sdk::Profile>),
+    Container(Box<sdk::Container>),
     InstanceRole(Imds),
     Rotating(rotating::RotatingFile),
 }
@@ -124,14 +124,14 @@ impl CredentialsChain {
     /// file. External order: environment, rotating file, shared files, instance role.
     pub fn new(options: ChainOptions, lookup: Lookup<'_>) -> Self {
         let environment = Source::Environment(from_environment(lookup));
-        let profile = Source::Profile(sdk::Profile::from_vars(&options, lookup));
+        let profile = Source::Profile(Box::new(sdk::Profile::from_vars(&options, lookup)));
         let role = Source::InstanceRole(options.imds.clone());
         let rotating = Source::Rotating(rotating::RotatingFile::from_vars(options.rotating_file.clone(), lookup));
         let sources = if options.external {
             vec![environment, rotating, profile, role]
         } else {
-            let web_identity = Source::WebIdentity(sdk::WebIdentity::from_vars(&options, lookup));
-            let container = Source::Container(sdk::Container::from_vars(&options, lookup));
+            let web_identity = Source::WebIdentity(Box::new(sdk::WebIdentity::from_vars(&options, lookup)));
+            let container = Source::Container(Box::new(sdk::Container::from_vars(&options, lookup)));
             vec![environment, web_identity, profile, container, role, rotating]
         };
         Self { inner: Arc::new(Inner { sources, cache: Mutex::new(None) }) }

@@ -72,11 +72,6 @@ impl Signing<'_> {
             .build()
             .map_err(|error| failed(&error))?
             .into();
-        // The library panics on some headers that are not valid; a parse beforehand keeps it from that.
-        for (name, value) in headers {
-            http::HeaderName::try_from(*name).map_err(|error| failed(&error))?;
-            http::HeaderValue::try_from(*value).map_err(|error| failed(&error))?;
-        }
         let request = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(body))
             .map_err(|error| failed(&error))?;
         let (instructions, _signature) = sign(request, &params).map_err(|error| failed(&error))?.into_parts();
