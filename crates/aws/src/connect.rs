@@ -108,6 +108,15 @@ impl Connector {
         Self { inner: Arc::new(Inner { options, tls, tcp }) }
     }
 
+    /// Reads the trusted certificates now, for a caller that knows that it will need them and has something
+    /// else to wait for meanwhile. Otherwise the first TLS connection does it.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub async fn prepare_tls(&self) -> Result<(), ConnectError> {
+        self.inner.tls.connector().await.map(drop)
+    }
+
     /// Connects to the authority of `uri` (`http`, `https`, `ws` or `wss`).
     ///
     /// Plain `http` behind an HTTP proxy yields a connection to that proxy, which expects absolute request
