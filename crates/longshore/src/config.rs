@@ -20,7 +20,9 @@ mod telemetry;
 mod timeouts;
 mod values;
 
+// Tables read better with their rows on one line.
 #[cfg(test)]
+#[rustfmt::skip]
 mod tests;
 
 use std::io;
