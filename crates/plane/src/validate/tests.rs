@@ -92,9 +92,9 @@ fn each_problem_is_found_where_it_is() {
             format!("{c0}.dependsOn[0].containerName: There is no container 'ghost'"),
         ),
         (
-            "/containerDefinitions/0/dependsOn/0/containerName",
-            json!("app"),
-            format!("{c0}.dependsOn[0].containerName: Container 'app' cannot depend on itself"),
+            "/containerDefinitions/0/volumesFrom",
+            json!([{"sourceContainer": "app"}]),
+            format!("{c0}.volumesFrom[0].sourceContainer: Container 'app' cannot depend on itself"),
         ),
         (
             "/containerDefinitions/1/links",
