@@ -1,0 +1,185 @@
+//! What the engine must be told once: settings of the operator, facts about host and Engine.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// When an image is pulled (`ECS_IMAGE_PULL_BEHAVIOR`, spec 20 §5.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PullBehavior {
+    #[default]
+    Default,
+    Always,
+    Once,
+    PreferCached,
+}
+
+impl PullBehavior {
+    /// Whether a failed pull stops the task instead of trying what is there.
+    pub const fn failure_stops_task(self) -> bool {
+        matches!(self, Self::Always | Self::Once)
+    }
+}
+
+/// Settings and facts, fixed for the life of the process.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    pub agent: AgentVersion,
+    /// As configured; empty when not, which means `default`.
+    pub cluster: String,
+    pub region: String,
+    pub is_external: bool,
+    pub docker: DockerFacts,
+    pub host: HostFacts,
+    pub registration: Registration,
+    pub pulls: Pulls,
+    pub timeouts: Timeouts,
+    /// Creates, starts and stops that may run at once; more only makes the Engine slower.
+    pub parallel_launches: usize,
+    /// Submissions that may run at once (spec 10 §4.1: 10).
+    pub parallel_submissions: usize,
+    /// Where host ports are chosen from, both ends included.
+    pub dynamic_host_ports: (u16, u16),
+    /// Whether bindings on `::` are left out of reports (spec 10 §4.4).
+    pub is_ipv6_binding_excluded: bool,
+    /// Whether a container's pull ignores ordering conditions.
+    pub pulls_dependents_upfront: bool,
+    /// Whether a shared volume that exists must have equal labels and options.
+    pub matches_shared_volumes_fully: bool,
+    /// Whether state outlives the process; without it no restart adopts anything.
+    pub is_checkpointed: bool,
+}
+
+/// What this agent is.
+#[derive(Debug, Clone)]
+pub struct AgentVersion {
+    /// The reference version whose protocol is spoken, as the control plane wants it.
+    pub version: String,
+    pub hash: String,
+}
+
+/// What is known of the container engine.
+#[derive(Debug, Clone, Default)]
+pub struct DockerFacts {
+    /// Version of the daemon, such as `20.10.24`; empty when unknown.
+    pub version: String,
+    /// API versions for the capability attributes (spec 20 §7.3).
+    pub extended_api_versions: Vec<String>,
+    /// Names of volume plugins, for the capability attributes.
+    pub volume_plugins: Vec<String>,
+}
+
+/// What is known of the host.
+#[derive(Debug, Clone, Default)]
+pub struct HostFacts {
+    pub logical_cpus: u32,
+    /// Total memory in MiB, before reservations.
+    pub memory_mib: u64,
+    /// `x86_64`, `arm64`, …
+    pub cpu_architecture: String,
+    /// `ECS_DETAILED_OS_FAMILY`, else `LINUX`.
+    pub detailed_os_family: String,
+    pub is_pause_image_loaded: bool,
+    pub gpu_ids: Vec<String>,
+    pub gpu_driver_version: String,
+}
+
+/// What registration says beside resources (spec 10 §1.7).
+#[derive(Debug, Clone, Default)]
+pub struct Registration {
+    /// MiB that are not for tasks.
+    pub reserved_memory_mib: u64,
+    pub reserved_ports: Vec<u16>,
+    pub reserved_ports_udp: Vec<u16>,
+    /// Whether the metrics port 51680 is reserved too.
+    pub is_metrics_port_reserved: bool,
+    pub custom_attributes: BTreeMap<String, String>,
+    pub tags: BTreeMap<String, String>,
+    pub identity_document: String,
+    pub identity_signature: String,
+    pub vpc_id: Option<String>,
+    pub subnet_id: Option<String>,
+    pub outpost_arn: Option<String>,
+    pub features: Features,
+}
+
+/// What decides capability attributes (spec 10 §1.7.3).
+#[derive(Debug, Clone, Default)]
+pub struct Features {
+    pub available_log_drivers: Vec<String>,
+    pub is_privileged_disabled: bool,
+    pub is_selinux_capable: bool,
+    pub is_apparmor_capable: bool,
+    pub has_task_iam_role: bool,
+    pub has_task_iam_role_network_host: bool,
+    pub has_task_cpu_mem_limit: bool,
+    pub is_docker_health_check_disabled: bool,
+    pub has_awslogs_execution_role: bool,
+    pub volume_plugin_capabilities: Vec<String>,
+    pub has_gpu_support: bool,
+}
+
+/// How images are pulled.
+#[derive(Debug, Clone)]
+pub struct Pulls {
+    pub behavior: PullBehavior,
+    pub manifest_timeout: Duration,
+    pub timeout: Duration,
+    pub inactivity_timeout: Duration,
+    /// Pulls that may run at once; those that wait do not use up any time-out.
+    pub parallel: usize,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    pub create: Duration,
+    pub start: Duration,
+    /// For containers without a `stopTimeout` of their own.
+    pub stop: Duration,
+    pub cleanup_wait: Duration,
+    pub cleanup_jitter: Duration,
+}
+
+impl Default for EngineConfig {
+    /// The reference's defaults on a small machine; tests start from here.
+    fn default() -> Self {
+        Self {
+            agent: AgentVersion { version: "1.105.1".into(), hash: "00000000".into() },
+            cluster: "default".into(),
+            region: "us-west-2".into(),
+            is_external: false,
+            docker: DockerFacts::default(),
+            host: HostFacts {
+                logical_cpus: 2,
+                memory_mib: 4096,
+                detailed_os_family: "LINUX".into(),
+                ..HostFacts::default()
+            },
+            registration: Registration {
+                reserved_ports: vec![22, 2375, 2376, 51678, 51679],
+                ..Registration::default()
+            },
+            pulls: Pulls {
+                behavior: PullBehavior::Default,
+                manifest_timeout: Duration::from_secs(60),
+                timeout: Duration::from_secs(7200),
+                inactivity_timeout: Duration::from_secs(60),
+                parallel: 4,
+            },
+            timeouts: Timeouts {
+                create: Duration::from_secs(240),
+                start: Duration::from_secs(180),
+                stop: Duration::from_secs(30),
+                cleanup_wait: Duration::from_secs(3 * 3600),
+                cleanup_jitter: Duration::ZERO,
+            },
+            parallel_launches: 8,
+            parallel_submissions: 10,
+            dynamic_host_ports: (49153, 65535),
+            is_ipv6_binding_excluded: true,
+            pulls_dependents_upfront: false,
+            matches_shared_volumes_fully: false,
+            is_checkpointed: true,
+        }
+    }
+}

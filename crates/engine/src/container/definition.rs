@@ -1,0 +1,157 @@
+//! What a payload asks of a container, parsed once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wire::acs::{DockerConfig, RegistryAuthentication};
+use wire::ids::ImageRef;
+
+use crate::effect::Protocol;
+
+/// What kind of container (spec 20 §1.5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    #[default]
+    Normal,
+    /// Holds the task's pid or ipc namespace.
+    NamespacePause,
+}
+
+impl Kind {
+    /// Internal containers are neither reported nor counted (spec 20 §1.5).
+    pub const fn is_internal(self) -> bool {
+        matches!(self, Self::NamespacePause)
+    }
+}
+
+/// One container as the payload defines it; fixed from admission on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Definition {
+    pub name: String,
+    pub kind: Kind,
+    pub arn: String,
+    pub image: ImageRef,
+    pub command: Option<Vec<String>>,
+    pub entry_point: Option<Vec<String>>,
+    /// The user's variables with the agent's own on top (spec 20 §4.6).
+    pub environment: BTreeMap<String, String>,
+    /// CPU shares as asked for, before clamping.
+    pub cpu: u64,
+    pub memory_mib: u64,
+    pub is_essential: bool,
+    pub links: Vec<String>,
+    pub ports: Vec<PortMapping>,
+    pub mounts: Vec<MountPoint>,
+    pub volumes_from: Vec<VolumeFrom>,
+    /// Explicit conditions first, then those that links and shared volumes imply.
+    pub depends_on: Vec<Dependency>,
+    pub start_timeout: Option<Duration>,
+    pub stop_timeout: Option<Duration>,
+    pub docker: DockerConfig,
+    /// Whether its health is reported and can be waited for.
+    pub has_health_check: bool,
+    pub registry: Option<RegistryAuthentication>,
+    /// Whether its log driver signs with the execution role.
+    pub logs_with_execution_role: bool,
+    pub restart_policy: Option<RestartPolicy>,
+    /// Names the container at the metadata endpoints.
+    pub endpoint_id: String,
+}
+
+/// A port or a range of ports of the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContainerPorts {
+    One(u16),
+    /// Both ends included.
+    Range(u16, u16),
+}
+
+/// Ports of the container and where they should appear on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortMapping {
+    pub container: ContainerPorts,
+    /// 0: the agent chooses.
+    pub host_port: u16,
+    pub protocol: Protocol,
+}
+
+impl PortMapping {
+    /// How many host ports the agent must choose; 0 where the task fixed it.
+    pub const fn to_choose(&self) -> u16 {
+        match self.container {
+            ContainerPorts::One(_) if self.host_port > 0 => 0,
+            ContainerPorts::One(_) => 1,
+            ContainerPorts::Range(first, last) => last.saturating_sub(first).saturating_add(1),
+        }
+    }
+}
+
+/// Where a volume of the task appears.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountPoint {
+    pub source_volume: String,
+    pub container_path: String,
+    pub is_read_only: bool,
+}
+
+/// All volumes of a neighbour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeFrom {
+    pub source_container: String,
+    pub is_read_only: bool,
+}
+
+/// A neighbour, and what must be true of it first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    pub container: String,
+    pub condition: DependencyCondition,
+}
+
+/// Conditions of an ordering dependency (spec 20 §2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DependencyCondition {
+    /// Created or further; implied by shared volumes.
+    Create,
+    Start,
+    Complete,
+    Success,
+    Healthy,
+    /// A word that nothing fulfils.
+    Other(String),
+}
+
+impl From<&str> for DependencyCondition {
+    fn from(word: &str) -> Self {
+        match word {
+            "CREATE" => Self::Create,
+            "START" => Self::Start,
+            "COMPLETE" => Self::Complete,
+            "SUCCESS" => Self::Success,
+            "HEALTHY" => Self::Healthy,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for DependencyCondition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Create => "CREATE",
+            Self::Start => "START",
+            Self::Complete => "COMPLETE",
+            Self::Success => "SUCCESS",
+            Self::Healthy => "HEALTHY",
+            Self::Other(word) => word,
+        })
+    }
+}
+
+/// When the agent starts an exited container again (spec 20 §10.2).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    pub ignored_exit_codes: Vec<i64>,
+    pub attempt_period: Duration,
+}

@@ -1,0 +1,137 @@
+//! How far a container is: everything that must survive the process.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use wire::ids::{Digest, DockerId, ImageId};
+
+use crate::effect::Protocol;
+use crate::status::{ContainerStatus, HealthStatus};
+
+/// The stored state of a container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    pub desired: ContainerStatus,
+    pub known: ContainerStatus,
+    /// The last status that the control plane acknowledged.
+    pub sent: ContainerStatus,
+    /// The last status put into a report, delivered or not.
+    pub told: ContainerStatus,
+    /// Invariant: written before the create call that uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_id: Option<DockerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<ImageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<Digest>,
+    /// Whether the image sets AWS_REGION or AWS_DEFAULT_REGION itself.
+    pub has_image_region: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// The first error on its way; becomes the reported reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<NamedError>,
+    /// Host ports that the agent chose, in the order of the mappings that wanted one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chosen_ports: Vec<ChosenPorts>,
+    /// What the Engine bound.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bindings: Vec<PortBinding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// The first start; restarts keep it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "RestartTracker::is_unused")]
+    pub restarts: RestartTracker,
+    #[serde(skip_serializing_if = "Network::is_empty")]
+    pub network: Network,
+}
+
+/// An error under the name that users know it by (spec 20 §3.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedError {
+    pub name: String,
+    pub text: String,
+}
+
+impl NamedError {
+    pub fn new(name: &str, text: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), text: text.into() }
+    }
+}
+
+impl std::fmt::Display for NamedError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = if self.name.is_empty() { "UnknownError" } else { &self.name };
+        write!(f, "{name}: {}", self.text)
+    }
+}
+
+/// A run of host ports chosen for one mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChosenPorts {
+    /// Which mapping of the definition.
+    pub mapping: usize,
+    pub first: u16,
+    pub count: u16,
+}
+
+/// One port as the Engine bound it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PortBinding {
+    pub container_port: u16,
+    pub protocol: Protocol,
+    pub bind_ip: String,
+    pub host_port: u16,
+}
+
+/// How often the agent started it again, and when last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RestartTracker {
+    pub count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Timestamp>,
+}
+
+impl RestartTracker {
+    fn is_unused(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// Where the container is reached, as its last inspection said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    pub mode: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ipv4: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ipv6: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mac: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub gateway: String,
+}
+
+impl Network {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What the container's own check says; never stored, since inspection brings it back.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Health {
+    pub status: HealthStatus,
+    pub since: Option<Timestamp>,
+    /// At most 1024 bytes of the last probe's output.
+    pub output: String,
+    pub exit_code: Option<i64>,
+}

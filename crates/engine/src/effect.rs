@@ -1,0 +1,197 @@
+//! What the engine asks of the world. Each effect is made once, has a deadline, and is answered by
+//! exactly one [`Outcome`](crate::event::Outcome), whatever happens.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use wire::acs::RegistryAuthentication;
+use wire::ecs::{
+    CreateClusterRequest, DiscoverPollEndpointRequest, RegisterContainerInstanceRequest, SubmitTaskStateChangeRequest,
+};
+use wire::ids::{CredentialsId, ImageRef};
+
+/// The number under which an effect's answer comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct EffectId(pub u64);
+
+/// Which of the two websockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Socket {
+    /// Agent communication: payloads and their acknowledgements.
+    Acs,
+    /// Telemetry.
+    Tcs,
+}
+
+/// One connection of a socket; a new number for each attempt, so that late news of an old one is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Connection {
+    pub socket: Socket,
+    pub number: u64,
+}
+
+/// Who vouches for a pull. The shell's vault joins the secret values.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RegistryAccess {
+    pub authentication: Option<RegistryAuthentication>,
+    pub execution_credentials: Option<CredentialsId>,
+}
+
+/// One thing to do outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Follow the Engine's events until the stream ends; its end is the answer.
+    FollowEvents,
+    /// All containers of ECS tasks, running or not.
+    ListContainers {
+        deadline: Duration,
+    },
+    Ping {
+        deadline: Duration,
+    },
+
+    /// Ask the registry for a tag's digest.
+    ResolveDigest {
+        image: ImageRef,
+        access: RegistryAccess,
+        deadline: Duration,
+    },
+    InspectImage {
+        image: String,
+    },
+    Pull {
+        image: ImageRef,
+        access: RegistryAccess,
+        deadline: Duration,
+        first_progress: Duration,
+        inactivity: Duration,
+    },
+    TagImage {
+        source: ImageRef,
+        target: ImageRef,
+        deadline: Duration,
+    },
+    RemoveImage {
+        image: String,
+        deadline: Duration,
+    },
+
+    /// Find `count` consecutive free ports, the first run at or after `from`.
+    FindHostPorts {
+        protocol: Protocol,
+        count: u16,
+        from: u16,
+        to: u16,
+    },
+    CreateVolume {
+        name: String,
+        driver: String,
+        options: BTreeMap<String, String>,
+        labels: BTreeMap<String, String>,
+        deadline: Duration,
+    },
+    InspectVolume {
+        name: String,
+        deadline: Duration,
+    },
+    RemoveVolume {
+        name: String,
+        deadline: Duration,
+    },
+
+    /// Create under a name that was written down before; a container of that name is success after inspection.
+    CreateContainer {
+        name: String,
+        body: Box<Value>,
+        api_version: Option<String>,
+        deadline: Duration,
+    },
+    StartContainer {
+        id: String,
+        api_version: Option<String>,
+        deadline: Duration,
+    },
+    /// `seconds` is what the Engine grants between TERM and KILL.
+    StopContainer {
+        id: String,
+        seconds: u64,
+        deadline: Duration,
+    },
+    /// By id, or by name where no id is known.
+    InspectContainer {
+        id: String,
+        deadline: Duration,
+    },
+    RemoveContainer {
+        id: String,
+        deadline: Duration,
+    },
+
+    RegisterInstance {
+        request: Box<RegisterContainerInstanceRequest>,
+        deadline: Duration,
+    },
+    CreateCluster {
+        request: CreateClusterRequest,
+        deadline: Duration,
+    },
+    DiscoverPollEndpoint {
+        request: DiscoverPollEndpointRequest,
+        deadline: Duration,
+    },
+    SubmitTask {
+        request: Box<SubmitTaskStateChangeRequest>,
+        deadline: Duration,
+    },
+
+    OpenSocket {
+        connection: Connection,
+        url: String,
+        deadline: Duration,
+    },
+    SendFrame {
+        connection: Connection,
+        text: String,
+    },
+    /// With a close frame where `farewell` is given, else the TCP connection is just dropped.
+    CloseSocket {
+        connection: Connection,
+        farewell: Option<Farewell>,
+    },
+
+    /// Forget a task's credentials in the vault.
+    ForgetCredentials {
+        id: CredentialsId,
+    },
+    /// End the process. Never answered.
+    Exit {
+        code: i32,
+        why: String,
+    },
+}
+
+/// A close frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Farewell {
+    pub code: u16,
+    pub reason: &'static str,
+}
+
+/// A transport protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    #[default]
+    Tcp,
+    Udp,
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}

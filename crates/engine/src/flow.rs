@@ -1,0 +1,65 @@
+//! What moves tasks: the loop that settles a task after each fact, and the transitions of containers.
+
+mod cleanup;
+mod images;
+mod launch;
+mod observe;
+mod reports;
+mod settle;
+mod stop;
+mod volumes;
+
+pub(crate) use images::{Deliveries, Fetched};
+
+use crate::container::{Container, Work};
+use crate::core::Core;
+use crate::fact::{Fact, Note};
+use crate::step::Step;
+use crate::task::{Moment, Task, history::MOST_MOMENTS};
+use crate::time::Now;
+
+/// What a transition may touch beside its task.
+pub(crate) struct Cx<'a> {
+    pub core: &'a mut Core,
+    pub step: &'a mut Step,
+    pub now: Now,
+}
+
+impl Task {
+    /// Notes a fact about the task, and keeps it in its history.
+    pub(crate) fn note(&mut self, cx: &mut Cx<'_>, fact: Fact) {
+        self.keep(cx, None, &fact);
+        cx.step.notes.push(Note { task: Some(self.definition.id.clone()), container: None, fact });
+    }
+
+    /// Notes a fact about one of its containers, and keeps it in the history.
+    pub(crate) fn note_on(&mut self, cx: &mut Cx<'_>, index: usize, fact: Fact) {
+        let container = self.containers[index].definition.name.clone();
+        self.keep(cx, Some(&container), &fact);
+        cx.step.notes.push(Note { task: Some(self.definition.id.clone()), container: Some(container), fact });
+    }
+
+    fn keep(&mut self, cx: &Cx<'_>, container: Option<&str>, fact: &Fact) {
+        if self.history.len() < MOST_MOMENTS {
+            self.history.push(Moment {
+                at: cx.now.wall,
+                container: container.map(str::to_owned),
+                what: fact.word().to_owned(),
+                detail: fact.to_string(),
+            });
+        }
+    }
+}
+
+impl Container {
+    pub(crate) fn begin(&mut self, stage: crate::container::Stage, now: Now) {
+        self.work = Some(Work { stage, since: now.mono, attempt: 1 });
+        self.waiting = None;
+    }
+
+    pub(crate) fn go_on(&mut self, stage: crate::container::Stage) {
+        if let Some(work) = &mut self.work {
+            work.stage = stage;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Removal of stopped tasks: containers, volumes, rows, once they were reported and their time is over (spec 20 §8).
+
+use std::time::Duration;
+
+use super::Cx;
+use crate::container::Stage;
+use crate::core::{Route, Timer};
+use crate::effect::Effect;
+use crate::event::{FailureKind, Outcome};
+use crate::fact::Fact;
+use crate::status::TaskStatus;
+use crate::task::{Task, VolumeKind, VolumeState};
+
+const REMOVE_CONTAINER: Duration = Duration::from_secs(300);
+const REMOVE_VOLUME: Duration = Duration::from_secs(300);
+const ATTEMPTS: u32 = 5;
+/// After this long an unreported task is removed all the same (spec 20 §8).
+const MOST_PATIENCE: Duration = Duration::from_secs(72 * 3600);
+
+impl Task {
+    /// Sets the timer for the task's removal, if it is not set.
+    pub(crate) fn plan_cleanup(&mut self, cx: &mut Cx<'_>) {
+        let timer = Timer::Cleanup(self.id().clone());
+        if cx.core.has_timer(&timer) || self.state.is_being_removed {
+            return;
+        }
+        let since = self.state.known_since.unwrap_or(cx.now.wall);
+        let passed = Duration::try_from(cx.now.wall.duration_since(since)).unwrap_or_default();
+        let timeouts = &cx.core.config.timeouts;
+        // A task that was refused has nothing to look at afterwards.
+        let wait = if self.containers.is_empty() { Duration::ZERO } else { timeouts.cleanup_wait };
+        let jitter = cx.core.rng.within(timeouts.cleanup_jitter);
+        cx.core.set(timer, cx.now.mono + (wait + jitter).saturating_sub(passed));
+    }
+
+    /// The wait is over: removal begins once the control plane knows of the stop.
+    pub(crate) fn begin_cleanup(&mut self, cx: &mut Cx<'_>) {
+        if self.state.known != TaskStatus::Stopped {
+            return;
+        }
+        let since = self.state.known_since.unwrap_or(cx.now.wall);
+        let stopped_for = Duration::try_from(cx.now.wall.duration_since(since)).unwrap_or_default();
+        let is_told = self.state.sent == TaskStatus::Stopped || self.state.reports.is_empty();
+        if !is_told && stopped_for < MOST_PATIENCE {
+            cx.core.set(Timer::Cleanup(self.id().clone()), cx.now.mono + Duration::from_secs(30));
+            return;
+        }
+        self.change().is_being_removed = true;
+        for index in 0..self.containers.len() {
+            self.containers[index].observation = None;
+            if self.containers[index].handle().is_some() {
+                self.containers[index].begin(Stage::StopPause { until: cx.now.mono }, cx.now);
+                self.remove_attempt(cx, index);
+            } else {
+                self.containers[index].work = None;
+            }
+        }
+        self.go_on_removing(cx);
+    }
+
+    fn remove_attempt(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let id = self.containers[index].handle().unwrap_or_default().to_owned();
+        let route = Route::Container(self.id().clone(), index);
+        let effect = cx.core.ask(cx.step, route, Effect::RemoveContainer { id, deadline: REMOVE_CONTAINER });
+        self.containers[index].go_on(Stage::Remove(effect));
+    }
+
+    pub(crate) fn apply_removed(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
+        if let Outcome::Failed(failure) = outcome
+            && failure.kind != FailureKind::NotFound
+        {
+            let attempt = self.containers[index].work.as_ref().map_or(ATTEMPTS, |w| w.attempt);
+            self.note_on(cx, index, Fact::RemovalFailed { error: failure.text });
+            if attempt < ATTEMPTS {
+                let until = cx.now.mono + Duration::from_secs(1 << attempt);
+                if let Some(work) = &mut self.containers[index].work {
+                    work.attempt += 1;
+                    work.stage = Stage::StopPause { until };
+                }
+                cx.core.set_no_later(Timer::Task(self.id().clone()), until);
+                return;
+            }
+        }
+        self.containers[index].work = None;
+        self.go_on_removing(cx);
+    }
+
+    /// A pause between two attempts at a removal is over.
+    pub(crate) fn resume_removal(&mut self, cx: &mut Cx<'_>) {
+        for index in 0..self.containers.len() {
+            let Some(Stage::StopPause { until }) = self.containers[index].work.as_ref().map(|w| w.stage) else {
+                continue;
+            };
+            if until <= cx.now.mono {
+                self.remove_attempt(cx, index);
+            } else {
+                cx.core.set_no_later(Timer::Task(self.id().clone()), until);
+            }
+        }
+    }
+
+    /// Containers first, then the volumes that they used.
+    fn go_on_removing(&mut self, cx: &mut Cx<'_>) {
+        if self.containers.iter().any(|c| c.work.is_some()) {
+            return;
+        }
+        for index in 0..self.volumes.len() {
+            let volume = &self.volumes[index];
+            if volume.work.is_some() || volume.state != VolumeState::Created {
+                continue;
+            }
+            let VolumeKind::Docker { docker_name, is_shared: false, .. } = &volume.definition.kind else { continue };
+            let effect = Effect::RemoveVolume { name: docker_name.clone(), deadline: REMOVE_VOLUME };
+            let effect = cx.core.ask(cx.step, Route::Volume(self.id().clone(), index), effect);
+            self.volumes[index].work = Some(effect);
+        }
+    }
+
+    pub(crate) fn apply_volume_removed(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
+        if let Outcome::Failed(failure) = outcome
+            && failure.kind != FailureKind::NotFound
+        {
+            self.note(cx, Fact::RemovalFailed { error: failure.text });
+        }
+        self.volumes[index].state = VolumeState::Removed;
+        self.is_dirty = true;
+    }
+
+    /// Whether nothing of the task is left but its rows.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.state.is_being_removed
+            && self.containers.iter().all(|c| c.work.is_none())
+            && self.volumes.iter().all(|v| v.work.is_none())
+    }
+}

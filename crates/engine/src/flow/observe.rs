@@ -1,0 +1,225 @@
+//! What is seen of containers beside our own calls: the Engine's events, its lists, and what a restart finds
+//! (spec 20 §3.8–3.9, §9.4).
+
+use std::time::Duration;
+
+use wire::docker::{self, ContainerSummary};
+
+use super::Cx;
+use super::launch::INSPECT;
+use super::stop::vanished;
+use crate::container::{Facts, InspectedStatus, Observation, Stage};
+use crate::core::{Route, Timer};
+use crate::effect::Effect;
+use crate::event::{ContainerAction, FailureKind, Outcome};
+use crate::fact::Fact;
+use crate::status::ContainerStatus;
+use crate::task::Task;
+
+impl Task {
+    pub(crate) fn apply_docker_event(&mut self, cx: &mut Cx<'_>, index: usize, action: ContainerAction) {
+        if self.state.is_being_removed {
+            return;
+        }
+        match action {
+            ContainerAction::Create | ContainerAction::Oom => {}
+            ContainerAction::Start | ContainerAction::Restart => {
+                if self.containers[index].is_stopped() {
+                    self.stop_revenant(cx, index);
+                } else if self.containers[index].work.is_none() {
+                    self.observe(cx, index, None, false);
+                }
+            }
+            ContainerAction::Die { exit_code } => self.see_exit(cx, index, exit_code),
+            ContainerAction::Destroy => self.see_exit(cx, index, None),
+            ContainerAction::Healthy | ContainerAction::Unhealthy => {
+                if self.containers[index].definition.has_health_check && !self.containers[index].is_stopped() {
+                    self.observe(cx, index, None, false);
+                }
+            }
+        }
+    }
+
+    fn see_exit(&mut self, cx: &mut Cx<'_>, index: usize, exit_code: Option<i64>) {
+        let container = &mut self.containers[index];
+        if container.is_stopped() {
+            return;
+        }
+        match container.work.as_ref().map(|w| w.stage) {
+            // These are followed by an inspection of their own, which will see it.
+            Some(
+                Stage::Stop(_) | Stage::StopInspect(_) | Stage::StopPing(_) | Stage::StopPause { .. } | Stage::Start(_),
+            ) => {
+                container.seen_exit = exit_code.or(container.seen_exit);
+            }
+            _ => self.observe(cx, index, exit_code, true),
+        }
+    }
+
+    /// Looks at a container; one look at a time, and once more if something was seen meanwhile.
+    pub(crate) fn observe(&mut self, cx: &mut Cx<'_>, index: usize, exit_code: Option<i64>, is_exit: bool) {
+        let route = Route::Observation(self.id().clone(), index);
+        let container = &mut self.containers[index];
+        if let Some(observation) = &mut container.observation {
+            observation.again = true;
+            observation.is_exit |= is_exit;
+            observation.exit_code = exit_code.or(observation.exit_code);
+            return;
+        }
+        let Some(id) = container.handle().map(str::to_owned) else { return };
+        let effect = cx.core.ask(cx.step, route, Effect::InspectContainer { id, deadline: INSPECT });
+        self.containers[index].observation = Some(Observation { effect, exit_code, is_exit, again: false });
+    }
+
+    pub(crate) fn apply_observation(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
+        let Some(observation) = self.containers[index].observation.take() else { return };
+        if self.state.is_being_removed {
+            return;
+        }
+        if observation.again {
+            self.observe(cx, index, observation.exit_code, observation.is_exit);
+            return;
+        }
+        match outcome {
+            Outcome::Inspected(inspect) => self.apply_inspection(cx, index, &inspect),
+            // Gone, or not to be seen although it was seen to end: what the event said must do.
+            Outcome::Failed(failure) if failure.kind == FailureKind::NotFound || observation.is_exit => {
+                if self.containers[index].is_stopped() || !self.containers[index].state.known.is_running() {
+                    return;
+                }
+                if self.containers[index].work.is_some() {
+                    return;
+                }
+                let error = (!observation.is_exit).then(vanished);
+                if error.is_some() {
+                    self.note_on(cx, index, Fact::Vanished);
+                }
+                if let Some(code) = observation.exit_code {
+                    self.containers[index].change().exit_code = Some(code);
+                }
+                self.apply_exit(cx, index, &Facts { status: InspectedStatus::Stopped, error, exit_code: None });
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_inspection(&mut self, cx: &mut Cx<'_>, index: usize, inspect: &docker::ContainerInspect) {
+        let before = self.containers[index].health.status;
+        if self.containers[index].is_stopped() {
+            return;
+        }
+        let facts = self.containers[index].apply_metadata(inspect, cx.now);
+        let health = &self.containers[index].health;
+        if health.status != before {
+            let (health, output) = (health.status, health.output.clone());
+            self.note_on(cx, index, Fact::HealthChanged { health, output });
+        }
+        if self.containers[index].work.is_some() {
+            return;
+        }
+        match facts.status {
+            InspectedStatus::Running => {
+                if self.containers[index].advance(ContainerStatus::Running) {
+                    self.note_on(cx, index, Fact::Started);
+                }
+            }
+            InspectedStatus::Stopped if self.containers[index].state.known >= ContainerStatus::Created => {
+                self.apply_exit(cx, index, &facts);
+            }
+            InspectedStatus::Stopped | InspectedStatus::Created => {}
+        }
+    }
+
+    /// Compares with what the Engine lists: looks at those that differ.
+    pub(crate) fn compare(&mut self, cx: &mut Cx<'_>, index: usize, listed: Option<&ContainerSummary>) {
+        if self.state.is_being_removed || self.containers[index].work.is_some() {
+            return;
+        }
+        let container = &self.containers[index];
+        let runs = listed.is_some_and(|c| c.state == docker::ContainerStatus::Running);
+        if container.is_stopped() {
+            if runs {
+                self.stop_revenant(cx, index);
+            }
+            return;
+        }
+        let differs = container.state.known.is_running() && (!runs || container.definition.has_health_check);
+        if differs {
+            self.observe(cx, index, None, false);
+        }
+    }
+
+    /// After a restart: is what the store says still so? The list answers for most containers at once.
+    pub(crate) fn compare_restored(&mut self, cx: &mut Cx<'_>, index: usize, listed: Option<&ContainerSummary>) {
+        let container = &self.containers[index];
+        let runs = listed.is_some_and(|c| c.state == docker::ContainerStatus::Running);
+        if runs && container.state.known.is_running() && container.state.docker_id.is_some() {
+            self.containers[index].work = None;
+            if self.containers[index].definition.has_health_check {
+                self.observe(cx, index, None, false);
+            }
+            return;
+        }
+        self.verify(cx, index);
+    }
+
+    /// Looks whether a restored container is there, and how it is.
+    pub(crate) fn verify(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let Some(id) = self.containers[index].handle().map(str::to_owned) else {
+            self.containers[index].work = None;
+            return;
+        };
+        let route = Route::Container(self.id().clone(), index);
+        let effect = cx.core.ask(cx.step, route, Effect::InspectContainer { id, deadline: INSPECT });
+        self.containers[index].go_on(Stage::Verify(effect));
+    }
+
+    pub(crate) fn apply_verify(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
+        match outcome {
+            Outcome::Inspected(inspect) => {
+                let had_id = self.containers[index].state.docker_id.is_some();
+                self.containers[index].work = None;
+                let facts = self.containers[index].apply_metadata(&inspect, cx.now);
+                if let Some(id) = self.containers[index].state.docker_id.clone() {
+                    cx.core.containers_by_id.insert(id, (self.id().clone(), index));
+                }
+                let status = ContainerStatus::from(facts.status);
+                if !had_id {
+                    self.note_on(cx, index, Fact::Adopted { status });
+                }
+                match facts.status {
+                    InspectedStatus::Stopped => {
+                        if let Some(error) = facts.error.clone() {
+                            self.containers[index].change().error = Some(error);
+                        }
+                        let is_first_news = self.containers[index].state.known < ContainerStatus::Running;
+                        if is_first_news && facts.error.is_none() {
+                            // It was started and ended while nobody looked.
+                            self.containers[index].advance(ContainerStatus::Running);
+                            self.update_and_tell(cx);
+                        }
+                        self.apply_exit(cx, index, &facts);
+                    }
+                    InspectedStatus::Running | InspectedStatus::Created => {
+                        self.containers[index].advance(status);
+                    }
+                }
+            }
+            Outcome::Failed(failure) if failure.kind == FailureKind::NotFound => {
+                self.containers[index].work = None;
+                if self.containers[index].state.docker_id.is_some() && !self.containers[index].is_stopped() {
+                    self.note_on(cx, index, Fact::Vanished);
+                    self.containers[index].change().error = Some(vanished());
+                    self.containers[index].advance(ContainerStatus::Stopped);
+                }
+            }
+            Outcome::Failed(_) => {
+                // No answer says nothing about the container (the reference would call it vanished).
+                let until = cx.now.mono + Duration::from_secs(2);
+                self.containers[index].go_on(Stage::VerifyPause { until });
+                cx.core.set_no_later(Timer::Task(self.id().clone()), until);
+            }
+            _ => self.containers[index].work = None,
+        }
+    }
+}

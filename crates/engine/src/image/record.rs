@@ -1,0 +1,97 @@
+//! What is known of each image, by its id (spec 20 §6.1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use wire::ids::{ImageId, TaskId};
+
+use super::fetch::{FetchKey, ImageFacts, Pull, Resolution};
+
+/// One image as the agent knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    pub id: ImageId,
+    /// Every name under which tasks used it.
+    pub names: BTreeSet<String>,
+    pub pulled_at: Timestamp,
+    pub last_used_at: Timestamp,
+    pub is_pull_complete: bool,
+    #[serde(default)]
+    pub size: i64,
+    /// Whether it sets a region variable itself.
+    #[serde(default)]
+    pub has_region: bool,
+    /// Containers that hold it, by task and name; known again after a restart from their rows.
+    #[serde(skip)]
+    pub holders: BTreeSet<(TaskId, String)>,
+}
+
+/// All images, and what is being fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Images {
+    pub records: BTreeMap<ImageId, ImageRecord>,
+    pub resolutions: BTreeMap<FetchKey, Resolution>,
+    pub pulls: BTreeMap<FetchKey, Pull>,
+    pub(crate) changed: BTreeSet<ImageId>,
+}
+
+impl Images {
+    /// Whether a pull under exactly this name succeeded before (spec 20 §5.1, `once`).
+    pub fn was_pulled(&self, name: &str) -> bool {
+        self.records.values().any(|record| record.is_pull_complete && record.names.contains(name))
+    }
+
+    /// A container uses an image under a name.
+    pub(crate) fn hold(
+        &mut self,
+        facts: &ImageFacts,
+        name: &str,
+        task: &TaskId,
+        container: &str,
+        is_pulled: bool,
+        now: Timestamp,
+    ) {
+        for (id, record) in &mut self.records {
+            // A tag that moved belongs to its new image only.
+            if *id != facts.id && record.names.remove(name) {
+                self.changed.insert(id.clone());
+            }
+        }
+        let record = self.records.entry(facts.id.clone()).or_insert_with(|| ImageRecord {
+            id: facts.id.clone(),
+            names: BTreeSet::new(),
+            pulled_at: now,
+            last_used_at: now,
+            is_pull_complete: false,
+            size: facts.size,
+            has_region: facts.has_region,
+            holders: BTreeSet::new(),
+        });
+        let is_news = record.names.insert(name.to_owned()) || (is_pulled && !record.is_pull_complete);
+        record.is_pull_complete |= is_pulled;
+        record.holders.insert((task.clone(), container.to_owned()));
+        if is_news {
+            self.changed.insert(facts.id.clone());
+        }
+    }
+
+    /// A restored container holds its image.
+    pub(crate) fn hold_again(&mut self, id: &ImageId, task: &TaskId, container: &str) {
+        if let Some(record) = self.records.get_mut(id) {
+            record.holders.insert((task.clone(), container.to_owned()));
+        }
+    }
+
+    /// A task is gone.
+    pub(crate) fn let_go(&mut self, task: &TaskId, now: Timestamp) {
+        for (id, record) in &mut self.records {
+            let before = record.holders.len();
+            record.holders.retain(|(holder, _)| holder != task);
+            if record.holders.len() < before {
+                record.last_used_at = now;
+                self.changed.insert(id.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A task: what was asked for ([`TaskDefinition`]), how far it is ([`TaskState`]), its containers and volumes.
+
+mod admit;
+mod definition;
+pub mod history;
+mod state;
+pub mod status;
+pub mod volume;
+
+pub use admit::{Rejection, admit};
+pub use definition::{NetworkMode, TaskDefinition};
+pub use history::Moment;
+pub use state::{Admission, TaskState};
+pub use volume::{HostSource, Volume, VolumeKind, VolumeState};
+
+use std::sync::Arc;
+
+use wire::ids::{TaskArn, TaskId};
+
+use crate::container::Container;
+
+/// One task. Published as it is: the local endpoints and `describe` read it.
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub definition: Arc<TaskDefinition>,
+    pub state: TaskState,
+    /// In payload order, internal ones last.
+    pub containers: Vec<Container>,
+    pub volumes: Vec<Volume>,
+    pub admission: Admission,
+    /// What happened to it, oldest first.
+    pub history: Vec<Moment>,
+    /// How many moments are written.
+    pub(crate) history_written: usize,
+    pub(crate) is_dirty: bool,
+    /// Whether the definition is written.
+    pub(crate) is_stored: bool,
+}
+
+impl Task {
+    pub fn arn(&self) -> &TaskArn {
+        &self.definition.arn
+    }
+
+    pub fn id(&self) -> &TaskId {
+        &self.definition.id
+    }
+
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|c| c.name() == name)
+    }
+
+    pub(crate) fn change(&mut self) -> &mut TaskState {
+        self.is_dirty = true;
+        &mut self.state
+    }
+}

@@ -1,0 +1,20 @@
+//! What happened to a task, as `describe` tells it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// A word for programs, such as `pull_started`.
+    pub what: String,
+    /// For people; empty where the word says it all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// More than this many moments of one task are not kept: the oldest stay, since they tell how it began.
+pub const MOST_MOMENTS: usize = 400;

@@ -1,0 +1,53 @@
+//! How far a task is: what must survive the process.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::outbox::Report;
+use crate::status::TaskStatus;
+use crate::task::volume::VolumeState;
+use crate::time::Mono;
+
+/// The stored state of a task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskState {
+    pub desired: TaskStatus,
+    pub known: TaskStatus,
+    /// The last status that the control plane acknowledged.
+    pub sent: TaskStatus,
+    /// The last status put into a report, delivered or not.
+    pub told: TaskStatus,
+    /// When `known` was reached.
+    pub known_since: Option<Timestamp>,
+    pub pull_started_at: Option<Timestamp>,
+    pub pull_stopped_at: Option<Timestamp>,
+    pub execution_stopped_at: Option<Timestamp>,
+    /// Why the task as a whole stopped; the first one stays.
+    pub reason: Option<String>,
+    /// By position in the definition.
+    pub volumes: Vec<VolumeState>,
+    /// Reports that are not acknowledged yet, in order. Invariant: the front one is sent before any other.
+    pub reports: VecDeque<Report>,
+    /// Whether clean-up began: from then on nothing is looked at any more.
+    pub is_being_removed: bool,
+    /// Whether a container that came back was stopped already (once per task, spec 20 §3.8).
+    pub has_stopped_revenant: bool,
+    /// When the task was accepted.
+    pub accepted_at: Option<Timestamp>,
+}
+
+/// Whether the task has its share of the host.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Admission {
+    /// Not asked yet.
+    #[default]
+    New,
+    Waiting {
+        since: Mono,
+        reason: String,
+    },
+    Granted,
+}

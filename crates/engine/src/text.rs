@@ -1,0 +1,123 @@
+//! Exact texts that users see, and how they are cut (spec 20 §3.6, spec 10 §4.4).
+
+use std::time::Duration;
+
+use wire::gojson::render_duration;
+
+/// A task that could not be read (the misspelling is on the wire, spec 10 trap 18).
+pub fn unreadable_task(cause: &str) -> String {
+    format!("UnrecogniedTaskError: Error loading task - {cause}")
+}
+
+/// A task whose containers wait for each other in a circle, or for nobody.
+pub fn unresolvable_dependencies(arn: &str) -> String {
+    format!("Task dependencies cannot be resolved, taskArn: {arn}")
+}
+
+/// A task that could not be set up at admission.
+pub fn resource_initialization(arn: &str, cause: &str) -> String {
+    format!("resource cannot be initialized for task {arn}: {cause}")
+}
+
+/// A task that must stop and cannot.
+pub const NO_PROGRESS: &str = "TaskStateError: Agent could not progress task's state to stopped";
+
+pub const OUT_OF_MEMORY: &str = "Container killed due to memory usage";
+pub const VANISHED: &str = "No container matching saved ID found";
+
+/// A call whose deadline passed.
+pub fn timed_out(what: &str, after: Duration) -> String {
+    format!("Could not transition to {what}; timed out after waiting {}", render_duration(after))
+}
+
+/// A failed pull's text: ECR's layer addresses hidden, a hint put in front where the cause is known (spec 20 §5.5).
+pub fn pull_failure(text: &str, image: &str) -> String {
+    let text = redact_layer_address(text, image);
+    let hint = if text.contains("is not authorized to perform: ecr:BatchGetImage on resource")
+        && text.contains("denied: User: ")
+    {
+        "The task can\u{2019}t pull the image. Check that the role has the permissions to pull images from the registry. "
+    } else if text.contains("denied: requested access to the resource is denied") {
+        "The task can\u{2019}t pull the image. Check whether the image exists. "
+    } else if text.contains("request canceled while waiting for connection") {
+        "The task can\u{2019}t pull the image. Check your network configuration. "
+    } else {
+        ""
+    };
+    format!("{hint}{text}")
+}
+
+fn redact_layer_address(text: &str, image: &str) -> String {
+    if !text.contains("starport-layer-bucket") {
+        return text.to_owned();
+    }
+    text.split_inclusive(char::is_whitespace)
+        .map(|word| match word.find("https") {
+            Some(at) if word.contains("starport-layer-bucket") => {
+                let begin = if word[..at].ends_with('"') { at - 1 } else { at };
+                let tail: String = word.chars().rev().take_while(|c| c.is_whitespace()).collect();
+                format!("{}REDACTED ECR URL related to {image}{tail}", &word[..begin])
+            }
+            _ => word.to_owned(),
+        })
+        .collect()
+}
+
+/// The beginning of a text, at most `limit` bytes, cut at a character (spec 10 trap 33).
+pub fn cut(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    let mut end = limit;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A terminal reason as it is sent: first word capitalised, white space folded (spec 20 trap 9).
+pub fn terminal_reason(text: &str) -> String {
+    let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut letters = folded.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => folded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_at_characters() {
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("aé", 3), "aé");
+    }
+
+    #[test]
+    fn terminal_reasons_are_tidied() {
+        assert_eq!(terminal_reason("fetching  secret\n data"), "Fetching secret data");
+    }
+
+    #[test]
+    fn a_failed_pull_hides_addresses_and_gives_a_hint() {
+        assert_eq!(
+            pull_failure(r#"Get "https://prod-us-starport-layer-bucket.s3.amazonaws.com/x?sig=1": dial tcp"#, "i:1"),
+            "Get REDACTED ECR URL related to i:1 dial tcp"
+        );
+        assert_eq!(
+            pull_failure("denied: requested access to the resource is denied", "i"),
+            "The task can\u{2019}t pull the image. Check whether the image exists. denied: requested access to the resource is denied"
+        );
+        assert_eq!(pull_failure("no such host", "i"), "no such host");
+    }
+
+    #[test]
+    fn time_outs_print_as_the_reference_does() {
+        assert_eq!(
+            timed_out("created", Duration::from_secs(240)),
+            "Could not transition to created; timed out after waiting 4m0s"
+        );
+    }
+}
