@@ -68,7 +68,7 @@ impl Plane {
 
             "RunTask" => answer(self.run_task(now, parse(body)?, step)),
             "StartTask" => answer(self.start_task(now, parse(body)?, step)),
-            "StopTask" => answer(self.stop_task(now, &parse(body)?, step)),
+            "StopTask" => answer(self.stop_task(now, &parse(body)?)),
             "DescribeTasks" => answer(self.describe_tasks(&parse(body)?)),
             "ListTasks" => self.list_tasks(&parse(body)?),
             "GetTaskProtection" => answer(self.get_task_protection(now, &parse(body)?)),

@@ -330,12 +330,8 @@ impl Plane {
         for arn in due {
             let message_id = self.dice.uuid();
             let sequence = self.next_sequence(now);
-            let Some(task) = self.tasks.get_mut(&arn) else { continue };
+            let Some(task) = self.tasks.get(&arn) else { continue };
             let desired = task.desired;
-            if !task.sent {
-                task.sent = true;
-                self.dirty.insert((Table::Task, arn.clone()));
-            }
             let mut payload = task.payload.as_object().cloned().unwrap_or_default();
             payload.insert("desiredStatus".into(), json!(desired.name()));
             let message = json!({

@@ -36,7 +36,6 @@ impl Plane {
         if task.is_stopped() {
             return Ok(acknowledgment());
         }
-        task.sent = true;
         if task.shape.connectivity.is_none() {
             task.shape.connectivity = Some("CONNECTED".to_owned());
             task.shape.connectivity_at = Some(now);

@@ -59,8 +59,6 @@ pub(crate) struct Task {
     pub(crate) last: Status,
     /// What the agent has acknowledged to know. Below `desired` while a payload is owed.
     pub(crate) acknowledged: Option<Desired>,
-    /// Whether a payload ever left: only then can the agent have anything to stop.
-    pub(crate) sent: bool,
     pub(crate) share: Share,
     /// Containers whose health is checked, and those that are essential.
     pub(crate) health_checked: Vec<String>,
@@ -430,7 +428,6 @@ impl Plane {
             desired: Desired::Running,
             last: Status::Pending,
             acknowledged: None,
-            sent: false,
             share,
             health_checked: named(|container| container.health_check.is_some()),
             essential: named(|container| container.essential != Some(false)),
@@ -452,7 +449,6 @@ impl Plane {
         &mut self,
         now: EpochSeconds,
         request: &ecs::StopTaskRequest,
-        step: &mut Step,
     ) -> Result<ecs::TaskResponse, Fault> {
         let cluster = self.active_cluster(request.cluster.as_deref())?;
         if request.task.is_empty() {
@@ -468,11 +464,7 @@ impl Plane {
             task.shape.stopped_reason = Some(reason.unwrap_or_else(|| "Task stopped by user".to_owned()));
             task.shape.stop_code = Some("UserInitiated".to_owned());
             task.shape.stopping_at = Some(now);
-            if task.sent {
-                self.owed.entry(task.instance.clone()).or_default().insert(arn.clone());
-            } else {
-                self.stop_now(now, &arn, step);
-            }
+            self.owed.entry(task.instance.clone()).or_default().insert(arn.clone());
             self.touch(Table::Task, &arn);
         }
         let task = self.described_task(&arn, true).unwrap_or_default();
