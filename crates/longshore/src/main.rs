@@ -1,4 +1,5 @@
 mod config;
 mod log;
+mod plane;
 
 fn main() {}

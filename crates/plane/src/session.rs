@@ -25,6 +25,9 @@ const UNANSWERED_MAX: u32 = 5;
 /// When an unacknowledged payload is sent again on the same connection.
 const RESEND_MS: i64 = 60_000;
 
+/// Payloads under way at once on one connection; the rest follows as these are acknowledged.
+const IN_FLIGHT_MAX: usize = 64;
+
 /// A connection of an agent.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -284,7 +287,8 @@ impl Plane {
         let mut closing = Vec::new();
         for (id, session) in &mut self.sessions {
             session.in_flight.retain(|_, payload| payload.resend_at > at);
-            if session.next_heartbeat > at {
+            // A heartbeat further away than the interval means that the clock was set back.
+            if session.next_heartbeat > at && session.next_heartbeat - at <= HEARTBEAT_MS {
                 continue;
             }
             session.next_heartbeat = at + HEARTBEAT_MS;
@@ -319,12 +323,14 @@ impl Plane {
         let under_way = |arn: &str, desired: Desired| {
             open.in_flight.values().any(|payload| payload.task == arn && payload.desired == desired)
         };
+        let room = IN_FLIGHT_MAX.saturating_sub(open.in_flight.len());
         let due: Vec<String> = self
             .owed
             .get(instance)
             .into_iter()
             .flatten()
             .filter(|arn| self.tasks.get(*arn).is_some_and(|task| !under_way(arn, task.desired)))
+            .take(room)
             .cloned()
             .collect();
         for arn in due {

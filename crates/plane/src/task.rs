@@ -535,7 +535,11 @@ impl Plane {
     }
 
     pub(crate) fn described_task(&self, arn: &str, tags: bool) -> Option<ecs::Task> {
-        let mut shape = self.tasks.get(arn)?.shape.clone();
+        let task = self.tasks.get(arn)?;
+        let mut shape = task.shape.clone();
+        if shape.connectivity.is_some() && !task.is_stopped() && !self.is_connected(&task.instance) {
+            shape.connectivity = Some("DISCONNECTED".to_owned());
+        }
         if tags {
             shape.tags = self.tags_of(arn);
         }

@@ -49,7 +49,12 @@ impl Lab {
         }
         for outgoing in &step.sends {
             match outgoing {
-                Outgoing::Message { session, envelope } => self.sent.push((*session, envelope.clone())),
+                Outgoing::Message { session, envelope } => {
+                    let telemetry = envelope["type"].as_str().is_some_and(|kind| kind.starts_with("AckPublish"));
+                    let read = wire::acs::inbound(&envelope.to_string());
+                    assert!(telemetry || read.is_ok(), "an agent cannot read {envelope}: {read:?}");
+                    self.sent.push((*session, envelope.clone()));
+                }
                 Outgoing::Close { session } => self.sent.push((*session, json!({"type": "close"}))),
             }
         }

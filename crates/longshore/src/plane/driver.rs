@@ -70,8 +70,14 @@ impl Handle {
     ) -> Result<(SessionId, mpsc::Receiver<Frame>), Fault> {
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
         let (outbox, frames) = mpsc::channel(OUTBOX);
-        self.ask(Event::Connected { session, channel, query }, Some(outbox)).await?;
-        Ok((session, frames))
+        match self.ask(Event::Connected { session, channel, query }, Some(outbox)).await {
+            Ok(_) => Ok((session, frames)),
+            Err(fault) => {
+                // The plane may have accepted what the store then failed to remember.
+                self.tell(Event::Closed { session }).await;
+                Err(fault)
+            }
+        }
     }
 
     /// Tells the driver something that has no answer.

@@ -17,7 +17,11 @@ fn payload(definition: Value, overrides: Value) -> Value {
         overrides,
         ..Task::default()
     };
-    task(&Settings::local("http://127.0.0.1:1", 1), &definition, &described, &share)
+    let payload = task(&Settings::local("http://127.0.0.1:1", 1), &definition, &described, &share);
+    let envelope = json!({"type": "PayloadMessage", "message": {"tasks": [payload]}});
+    let read = wire::acs::inbound(&envelope.to_string());
+    assert!(read.is_ok(), "an agent cannot read {envelope}: {read:?}");
+    payload
 }
 
 /// Replaces the strings that hold Docker's JSON by what they hold.

@@ -137,3 +137,22 @@ fn telemetry_is_answered_and_health_is_kept() {
         assert_eq!(lab.received(answered).len(), 1, "{sent}");
     }
 }
+
+#[test]
+fn payloads_beyond_the_window_follow_the_acknowledgements() {
+    let mut lab = Lab::ready();
+    let mut small = web();
+    small["family"] = json!("small");
+    small["containerDefinitions"] = json!([{"name": "app", "image": "i", "memory": 4}]);
+    lab.ok("RegisterTaskDefinition", small);
+    let (_, session) = lab.agent();
+    for _ in 0..7 {
+        lab.ok("RunTask", json!({"taskDefinition": "small", "count": 10}));
+    }
+    let first = lab.received("PayloadMessage");
+    assert_eq!(first.len(), 64);
+    for payload in &first[..3] {
+        lab.say(session, "AckRequest", &json!({"messageId": payload["messageId"]}));
+    }
+    assert_eq!(lab.received("PayloadMessage").len(), 3);
+}

@@ -94,9 +94,12 @@ fn a_stopped_task_is_forgotten_after_an_hour_also_across_a_restart() {
 #[test]
 fn everything_survives_a_restart() {
     let mut lab = Lab::ready();
-    let (instance, _) = lab.agent();
+    let (instance, session) = lab.agent();
     let task = lab.run();
     lab.report(&task, "RUNNING", json!({"runtimeId": "r"}));
+    assert_eq!(lab.task(&task)["connectivity"], "CONNECTED");
+    lab.handle(Event::Closed { session });
+    assert_eq!(lab.task(&task)["connectivity"], "DISCONNECTED");
     lab.ok("TagResource", json!({"resourceArn": task, "tags": [{"key": "a", "value": "b"}]}));
     let questions = [
         ("DescribeTasks", json!({"tasks": [task], "include": ["TAGS"]})),

@@ -1,8 +1,8 @@
 //! Tasks: running, stopping, describing, protecting.
 
 use super::{
-    EnvironmentFile, EphemeralStorage, EpochSeconds, Failure, InferenceAccelerator, KeyValuePair,
-    NetworkBinding, ResourceRequirement, Tag,
+    EnvironmentFile, EphemeralStorage, EpochSeconds, Failure, InferenceAccelerator, KeyValuePair, NetworkBinding,
+    ResourceRequirement, Tag,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -45,10 +45,7 @@ fn an_error_is_read_with_its_namespace_and_either_spelling_of_message() {
         json!({"__type": "com.amazonaws.ecs#ClientException", "Message": "no"}),
     ] {
         let error: ApiError = serde_json::from_value(body).unwrap();
-        assert_eq!(
-            (error.code(), error.message.as_str()),
-            ("ClientException", "no")
-        );
+        assert_eq!((error.code(), error.message.as_str()), ("ClientException", "no"));
     }
 }
 
@@ -56,8 +53,5 @@ fn an_error_is_read_with_its_namespace_and_either_spelling_of_message() {
 fn unknown_members_are_ignored_and_lists_of_answers_are_always_there() {
     let response: TasksResponse =
         serde_json::from_value(json!({"failures": [{"reason": "MISSING"}], "later": 1})).unwrap();
-    assert_eq!(
-        serde_json::to_value(&response).unwrap(),
-        json!({"tasks": [], "failures": [{"reason": "MISSING"}]})
-    );
+    assert_eq!(serde_json::to_value(&response).unwrap(), json!({"tasks": [], "failures": [{"reason": "MISSING"}]}));
 }
