@@ -19,13 +19,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use driver::Handle;
+pub(crate) use driver::Handle;
 
 /// How long open requests may take to end after shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Where the plane's rows are kept.
-pub enum Storage {
+pub(crate) enum Storage {
     /// Nowhere: the plane starts empty and is forgotten.
     Memory,
     /// In a file of their own.
@@ -47,7 +47,7 @@ impl Storage {
 
 /// A seed that differs from run to run.
 #[must_use]
-pub fn random_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
@@ -55,7 +55,7 @@ pub fn random_seed() -> u64 {
 ///
 /// # Errors
 /// The stored rows are not readable.
-pub fn open(
+pub(crate) fn open(
     storage: Storage,
     settings: plane::Settings,
     shutdown: CancellationToken,
@@ -79,7 +79,7 @@ pub fn open(
 ///
 /// # Errors
 /// The listener fails.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     handle: Handle,
     extra: axum::Router,

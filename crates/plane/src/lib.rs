@@ -12,6 +12,7 @@ mod dice;
 mod error;
 mod event;
 mod instance;
+mod launch;
 mod listing;
 mod page;
 mod payload;
@@ -42,9 +43,10 @@ pub use validate::{Problem, ProblemKind, validate_task_definition};
 use cluster::Cluster;
 use dice::Dice;
 use instance::Instance;
+use launch::RunToken;
 use rows::Table;
 use session::Session;
-use task::{RunToken, Task};
+use task::Task;
 use task_definition::Definition;
 
 /// How long a stopped task, an inactive instance or an inactive cluster stays visible.

@@ -43,7 +43,7 @@ struct Parcel {
 
 /// A way to the driver. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Handle {
+pub(crate) struct Handle {
     inbox: mpsc::Sender<Parcel>,
     sessions: Arc<AtomicU64>,
 }
@@ -57,7 +57,7 @@ impl Handle {
     ///
     /// # Errors
     /// What the API answers, or a `ServerException` when the plane is shutting down.
-    pub async fn call(&self, operation: &str, body: Value) -> Result<Value, Fault> {
+    pub(crate) async fn call(&self, operation: &str, body: Value) -> Result<Value, Fault> {
         let event = Event::Call { operation: operation.to_owned(), body };
         self.ask(event, None).await
     }
@@ -94,11 +94,7 @@ impl Handle {
     }
 }
 
-pub(super) fn start(
-    plane: Plane,
-    store: Option<StoreThread>,
-    shutdown: CancellationToken,
-) -> (Handle, JoinHandle<()>) {
+pub(super) fn start(plane: Plane, store: Option<StoreThread>, shutdown: CancellationToken) -> (Handle, JoinHandle<()>) {
     let (inbox, parcels) = mpsc::channel(INBOX);
     let driver = Driver { plane, store, outboxes: BTreeMap::new(), unwritten: Vec::new() };
     let task = tokio::spawn(driver.run(parcels, shutdown));

@@ -78,8 +78,7 @@ async fn session(
 
 async fn converse(handle: &Handle, id: SessionId, socket: OnUpgrade, mut frames: mpsc::Receiver<Frame>) {
     let Ok(upgraded) = socket.await else { return };
-    let config =
-        WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
+    let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
     let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     let (mut sink, mut source) = stream.split();
     loop {

@@ -142,9 +142,13 @@ async fn a_task_goes_through_sockets_and_survives_a_restart() {
     let mut agent = server.agent("acs", &query).await.unwrap();
     let manifest = agent.next("TaskManifestMessage").await;
     assert_eq!(manifest["tasks"][0]["taskArn"], json!(task));
-    let (_, described) = server.call("DescribeContainerInstances", &json!({"containerInstances": [instance]}).to_string()).await;
+    let (_, described) =
+        server.call("DescribeContainerInstances", &json!({"containerInstances": [instance]}).to_string()).await;
     let described = &described["containerInstances"][0];
-    assert_eq!((&described["agentConnected"], &described["versionInfo"]["dockerVersion"]), (&json!(true), &json!("DockerVersion: 24.0.7")));
+    assert_eq!(
+        (&described["agentConnected"], &described["versionInfo"]["dockerVersion"]),
+        (&json!(true), &json!("DockerVersion: 24.0.7"))
+    );
 
     let mut telemetry = server.agent("tcs", &format!("containerInstance={instance}&cluster=default")).await.unwrap();
     let signed = format!("Host: x\r\n\r\n{}", json!({"type": "PublishMetricsRequest", "message": {}}));
