@@ -195,7 +195,7 @@ impl Session {
         let lived = self.connected_since().map_or(Duration::ZERO, |since| now.mono - since);
         self.tell_lost(text, cx);
         self.brief = if lived < BRIEF { self.brief.saturating_add(1) } else { 0 };
-        if false {
+        if self.brief > MOST_BRIEF {
             self.back_off(now, cx);
             return Next::Wait;
         }
