@@ -81,7 +81,8 @@ impl Engine {
 
     pub async fn containers(&self, list: &ListContainers) -> Result<Vec<ContainerSummary>, Error> {
         let call = Call::get("list containers", "", "/containers/json", self.limit(deadlines::LIST));
-        let call = call.flag("all", list.all).filters(&list.filters);
+        // Before 1.23 the list has no `State`, and no daemon that is in use lacks 1.24.
+        let call = call.flag("all", list.all).filters(&list.filters).wish(Wish::AtLeast(ApiVersion::v1(24)));
         Ok(self.call_json::<Option<_>>(&call).await?.unwrap_or_default())
     }
 
