@@ -6,4 +6,5 @@ pub mod docker;
 pub mod ecs;
 pub mod gojson;
 pub mod ids;
+pub mod metadata;
 pub mod secret;
