@@ -13,6 +13,7 @@ mod images;
 mod known;
 mod logging;
 mod networking;
+mod parallel;
 mod proxy;
 mod sources;
 mod state;
@@ -37,6 +38,7 @@ pub(crate) use images::{Images, PullBehavior};
 pub(crate) use known::unknown_variables;
 pub(crate) use logging::{LogConfig, LogFormat, LogLevel, LogRollover};
 pub(crate) use networking::{Networking, PauseImage, RateLimit};
+pub(crate) use parallel::Parallel;
 pub(crate) use proxy::Proxy;
 pub(crate) use state::State;
 pub(crate) use telemetry::Telemetry;
@@ -58,6 +60,7 @@ pub(crate) struct Config {
     pub credentials: Credentials,
     pub devices: Devices,
     pub logging: LogConfig,
+    pub parallel: Parallel,
     pub proxy: Proxy,
 }
 
@@ -178,6 +181,7 @@ impl Config {
             credentials: Credentials::read(&mut from),
             devices: Devices::read(&mut from),
             logging: LogConfig::read(&mut from),
+            parallel: Parallel::read(&mut from),
             proxy: Proxy::read(&from),
             identity,
             telemetry,

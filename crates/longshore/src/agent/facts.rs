@@ -108,7 +108,7 @@ pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machi
             manifest_timeout: config.images.manifest_pull_timeout,
             timeout: config.images.pull_timeout,
             inactivity_timeout: config.images.pull_inactivity_timeout,
-            parallel: parallel_pulls(),
+            parallel: config.parallel.pulls,
         },
         timeouts: Timeouts {
             create: config.timeouts.container_create,
@@ -117,7 +117,7 @@ pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machi
             cleanup_wait: config.timeouts.task_cleanup_wait,
             cleanup_jitter: config.timeouts.task_cleanup_jitter,
         },
-        parallel_launches: 8,
+        parallel_launches: config.parallel.launches,
         parallel_submissions: 10,
         dynamic_host_ports: (config.capacity.dynamic_ports.first, config.capacity.dynamic_ports.last),
         is_ipv6_binding_excluded: config.capacity.exclude_ipv6_bindings,
@@ -125,11 +125,6 @@ pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machi
         matches_shared_volumes_fully: config.docker.shared_volume_match_full_config,
         is_checkpointed: config.state.checkpoint,
     }
-}
-
-/// Two pulls a core, at least two: layers are unpacked by the Engine, which is what takes the processor.
-fn parallel_pulls() -> usize {
-    usize::try_from(host::facts::logical_cpus()).unwrap_or(1).max(1) * 2
 }
 
 fn registration(config: &Config, machine: &Machine) -> Registration {
