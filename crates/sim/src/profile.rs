@@ -1,0 +1,100 @@
+//! Which faults a world has, and how often.
+
+/// Probabilities are per call, event or message; counts are per run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Profile {
+    pub name: &'static str,
+    /// A call takes very long, sometimes longer than its deadline.
+    pub slow: f64,
+    /// A call fails and nothing happened.
+    pub fail: f64,
+    /// A call does its work and its answer is lost.
+    pub lost: f64,
+    /// An event of the container engine never arrives, arrives twice, or arrives late.
+    pub drop_event: f64,
+    pub double_event: f64,
+    pub late_event: f64,
+    /// Restarts of the container engine.
+    pub daemon_restarts: u64,
+    /// Containers that somebody else kills, removes or starts.
+    pub meddling: u64,
+    /// Outages of the registry.
+    pub registry_outages: u64,
+    /// Calls to the control plane that fail, or whose answer is lost.
+    pub api_fail: f64,
+    pub api_lost: f64,
+    /// Messages that arrive twice.
+    pub double_message: f64,
+    pub socket_cuts: u64,
+    pub clock_jumps: u64,
+    /// Crashes of the agent: per step, at a random point between its commit and its effects.
+    pub crash: f64,
+}
+
+const CALM: Profile = Profile {
+    name: "calm",
+    slow: 0.0,
+    fail: 0.0,
+    lost: 0.0,
+    drop_event: 0.0,
+    double_event: 0.0,
+    late_event: 0.0,
+    daemon_restarts: 0,
+    meddling: 0,
+    registry_outages: 0,
+    api_fail: 0.0,
+    api_lost: 0.0,
+    double_message: 0.0,
+    socket_cuts: 0,
+    clock_jumps: 0,
+    crash: 0.0,
+};
+
+/// All profiles; seeds without one of their own go through them in turn.
+pub const PROFILES: &[Profile] = &[
+    CALM,
+    Profile { name: "slow", slow: 0.15, late_event: 0.2, ..CALM },
+    Profile { name: "docker", slow: 0.02, fail: 0.06, lost: 0.04, registry_outages: 1, ..CALM },
+    Profile { name: "events", drop_event: 0.25, double_event: 0.2, late_event: 0.3, ..CALM },
+    Profile { name: "daemon", daemon_restarts: 3, fail: 0.01, ..CALM },
+    Profile { name: "meddler", meddling: 5, ..CALM },
+    Profile { name: "api", api_fail: 0.25, api_lost: 0.1, double_message: 0.2, ..CALM },
+    Profile { name: "sockets", socket_cuts: 6, double_message: 0.2, ..CALM },
+    Profile { name: "clock", clock_jumps: 4, ..CALM },
+    Profile { name: "crash", crash: 0.02, ..CALM },
+    Profile {
+        name: "storm",
+        slow: 0.04,
+        fail: 0.03,
+        lost: 0.02,
+        drop_event: 0.1,
+        double_event: 0.1,
+        late_event: 0.1,
+        daemon_restarts: 1,
+        meddling: 2,
+        registry_outages: 1,
+        api_fail: 0.1,
+        api_lost: 0.05,
+        double_message: 0.1,
+        socket_cuts: 2,
+        clock_jumps: 1,
+        crash: 0.006,
+    },
+];
+
+impl Profile {
+    pub fn named(name: &str) -> Option<Self> {
+        PROFILES.iter().copied().find(|profile| profile.name == name)
+    }
+
+    /// The profile that a seed has when nobody names one.
+    pub fn of_seed(seed: u64) -> Self {
+        let count = PROFILES.len() as u64;
+        PROFILES[usize::try_from(seed % count).unwrap_or_default()]
+    }
+
+    /// Whether all that happens to containers is seen at once, so that the agent must act within seconds.
+    pub fn sees_all_events(&self) -> bool {
+        self.drop_event == 0.0 && self.daemon_restarts == 0 && self.slow == 0.0 && self.fail == 0.0 && self.lost == 0.0
+    }
+}
