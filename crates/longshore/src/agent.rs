@@ -1,5 +1,6 @@
 //! The node agent: reads its settings, looks at the machine, and drives the engine.
 
+pub(crate) mod command;
 mod facts;
 mod perform;
 mod ports;
