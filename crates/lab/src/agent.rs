@@ -16,6 +16,9 @@ const PORTS: [u16; 2] = [51678, 51679];
 /// The unit of `/proc/PID/stat`, the same on every Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// How often to see whether an awaited agent still runs.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// How long to wait for whoever else is using the agent's ports.
 const PORTS_LIMIT: Duration = Duration::from_secs(600);
 
@@ -123,12 +126,17 @@ impl Agent {
     /// # Errors
     /// It is not within `limit`, or it ended.
     pub fn ready(&mut self, plane: &Plane, limit: Duration) -> Result<Duration> {
-        match plane.connected(Channel::Acs, self.started, limit) {
-            Ok((at, ..)) => Ok(at - self.started),
-            Err(error) => {
-                let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-                let ended = ended.map_or("it runs".to_owned(), |status| format!("it ended with {status}"));
-                Err(error.context(format!("{ended}; the agent's log ends:\n{}", self.log_tail())))
+        let end = Instant::now() + limit;
+        loop {
+            match plane.connected(Channel::Acs, self.started, LOOK) {
+                Ok((at, ..)) => return Ok(at - self.started),
+                Err(error) => {
+                    let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+                    if ended.is_some() || Instant::now() >= end {
+                        let ended = ended.map_or("it runs".to_owned(), |status| format!("it ended with {status}"));
+                        return Err(error.context(format!("{ended}; the agent's log ends:\n{}", self.log_tail())));
+                    }
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::plane::Plane;
 use crate::story;
 
 /// Long enough for anything that will happen at all.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What differs between benches.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +124,14 @@ impl Bench {
     /// The task's story, rendered.
     #[must_use]
     pub fn story(&self, task: &Value) -> String {
-        story::render_all(&self.plane.story(arn(task)))
+        story::render_all(&self.plane.story(arn(task))).replace(&self.image, "<image>")
+    }
+
+    /// The last of the task's state changes, rendered.
+    #[must_use]
+    pub fn last(&self, task: &Value) -> String {
+        let changes = self.plane.story(arn(task));
+        changes.last().map(story::render).unwrap_or_default().replace(&self.image, "<image>")
     }
 
     /// The statuses of the task's story.

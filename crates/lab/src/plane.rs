@@ -338,7 +338,7 @@ impl Shared {
             "RegisterContainerInstance" => json!({ "containerInstance": {
                 "containerInstanceArn": self.instance_arn, "status": "ACTIVE", "agentConnected": true,
                 "attributes": body["attributes"], "registeredResources": body["totalResources"],
-                "remainingResources": body["totalResources"], "versionInfo": body["versionInfo"], "tags": [],
+                "remainingResources": body["totalResources"], "tags": [],
             }}),
             "DiscoverPollEndpoint" => {
                 let base = format!("http://{}", self.address);

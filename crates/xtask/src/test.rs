@@ -29,7 +29,9 @@ pub(crate) fn run(rest: &[&str]) -> Result<()> {
         .env("LONGSHORE_TEST_IMAGE", format!("{}:latest", image::REPOSITORY))
         .env("LONGSHORE_TEST_REGISTRY", open.address())
         .env("LONGSHORE_TEST_REGISTRY_LOCKED", locked.address())
-        .env("LONGSHORE_TEST_PROGRAMS", programs);
+        .env("LONGSHORE_TEST_PROGRAMS", programs)
+        // A failed test's message says enough; panics keep their traces.
+        .env("RUST_LIB_BACKTRACE", "0");
     // Nothing may be printed after this: the runner's summary is the last word.
     process::run(&mut command)
 }

@@ -1,0 +1,9 @@
+//! The agent as the control plane sees it: scenarios through a scripted control plane. The facts are those of the
+//! reference agent (chapters 10 and 20 of the specification); where ours are better, the test says so.
+
+mod cleanup;
+mod created;
+mod faults;
+mod lifecycle;
+mod protocol;
+mod refusals;
