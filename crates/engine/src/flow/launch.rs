@@ -27,8 +27,9 @@ impl Task {
         })
     }
 
-    /// Begins the create, or the choice of ports that it needs first.
-    pub(crate) fn begin_create(&mut self, cx: &mut Cx<'_>, index: usize) {
+    /// Begins the create, or the choice of ports that it needs first; true when it is not even asked for, since
+    /// the request cannot be made.
+    pub(crate) fn begin_create(&mut self, cx: &mut Cx<'_>, index: usize) -> bool {
         if let Some(mapping) = self.mapping_without_ports(index) {
             let ports = &self.containers[index].definition.ports[mapping];
             cx.core.ports.want(Search {
@@ -40,7 +41,7 @@ impl Task {
             });
             self.containers[index].begin(Stage::Ports { mapping }, cx.now);
             cx.core.search_ports(cx.step);
-            return;
+            return false;
         }
         if self.containers[index].state.docker_name.is_none() {
             let definition = &self.definition;
@@ -55,7 +56,7 @@ impl Task {
                 self.note_on(cx, index, Fact::Failed { error: error.to_string() });
                 self.containers[index].keep_error(error);
                 self.containers[index].want(ContainerStatus::Stopped);
-                return;
+                return true;
             }
         };
         let name = self.containers[index].state.docker_name.clone().unwrap_or_default();
@@ -69,6 +70,7 @@ impl Task {
         let route = Route::Container(self.id().clone(), index);
         let effect = cx.core.ask_in_turn(cx.step, cx.now, route, effect);
         self.containers[index].begin(Stage::Create(effect), cx.now);
+        false
     }
 
     /// Host ports were found for a mapping, or not.

@@ -162,10 +162,7 @@ impl Task {
             }
             Next::Resolve => self.begin_resolve(cx, index),
             Next::Pull => self.begin_pull(cx, index),
-            Next::Create => {
-                self.begin_create(cx, index);
-                false
-            }
+            Next::Create => self.begin_create(cx, index),
             Next::Start => {
                 self.begin_start(cx, index);
                 false
