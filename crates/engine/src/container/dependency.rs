@@ -84,11 +84,37 @@ fn failure(dependency: &Dependency, on: &Container, target: &Container, now: Tim
         matches!(on.work, Some(super::Work { stage: super::Stage::Start(_) | super::Stage::StartInspect(_), .. }));
     let will_never_start =
         on.state.known < ContainerStatus::Running && on.state.desired == ContainerStatus::Stopped && !is_starting;
-    will_never_start.then(|| {
-        format!(
+    // The same once it is over, whichever of the two was looked at first.
+    if will_never_start || (on.is_stopped() && !has_reached(&dependency.condition, on)) {
+        return Some(format!(
             "dependency graph: failed to resolve container ordering dependency [{on}] for target [{target}] because dependency will never start"
+        ));
+    }
+    // The reference waits for ever for what a stopped container cannot become.
+    let will_never_hold = on.is_stopped()
+        && match &dependency.condition {
+            DependencyCondition::Complete | DependencyCondition::Healthy => {
+                !is_satisfied(&dependency.condition, on, target)
+            }
+            DependencyCondition::Create
+            | DependencyCondition::Start
+            | DependencyCondition::Success
+            | DependencyCondition::Other(_) => false,
+        };
+    will_never_hold.then(|| {
+        format!(
+            "dependency graph: failed to resolve container ordering dependency [{on}] for target [{target}] because dependency stopped before it was {}",
+            dependency.condition
         )
     })
+}
+
+/// Whether a container got as far as the condition presumes before it stopped.
+fn has_reached(condition: &DependencyCondition, on: &Container) -> bool {
+    match condition {
+        DependencyCondition::Create => on.state.docker_id.is_some(),
+        _ => on.state.started_at.is_some(),
+    }
 }
 
 fn is_satisfied(condition: &DependencyCondition, on: &Container, target: &Container) -> bool {
