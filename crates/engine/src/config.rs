@@ -32,6 +32,7 @@ pub struct EngineConfig {
     pub host: HostFacts,
     pub registration: Registration,
     pub pulls: Pulls,
+    pub image_cleanup: ImageCleanup,
     pub timeouts: Timeouts,
     /// Creates, starts and stops that may run at once; more only makes the Engine slower.
     pub parallel_launches: usize,
@@ -129,6 +130,40 @@ pub struct Pulls {
     pub parallel: usize,
 }
 
+/// When images go (spec 20 §6.2). With [`PullBehavior::PreferCached`] they never go by themselves.
+#[derive(Debug, Clone)]
+pub struct ImageCleanup {
+    pub is_disabled: bool,
+    pub interval: Duration,
+    /// Since the agent first saw the image.
+    pub minimum_age: Duration,
+    /// Images that may go in one cycle.
+    pub images_per_cycle: u64,
+    /// Names of images that never go, tracked or not.
+    pub exclusions: Vec<String>,
+    /// Containers and images that are not of this agent go too.
+    pub untracked: Option<UntrackedCleanup>,
+    /// Beyond the reference: room on the disk that starts a cycle early.
+    pub disk: Option<DiskThresholds>,
+}
+
+/// What goes of others (spec 20 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UntrackedCleanup {
+    /// Since the image was built.
+    pub image_minimum_age: Duration,
+    pub containers_per_cycle: u64,
+    /// Since the container ended.
+    pub container_minimum_age: Duration,
+}
+
+/// Use of the disk that images lie on, in percent. Above `high` images go until it is at most `low`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskThresholds {
+    pub high: u8,
+    pub low: u8,
+}
+
 /// How long things may take.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
@@ -165,6 +200,15 @@ impl Default for EngineConfig {
                 timeout: Duration::from_secs(7200),
                 inactivity_timeout: Duration::from_secs(60),
                 parallel: 4,
+            },
+            image_cleanup: ImageCleanup {
+                is_disabled: false,
+                interval: Duration::from_secs(30 * 60),
+                minimum_age: Duration::from_secs(3600),
+                images_per_cycle: 5,
+                exclusions: Vec::new(),
+                untracked: None,
+                disk: None,
             },
             timeouts: Timeouts {
                 create: Duration::from_secs(240),

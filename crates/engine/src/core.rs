@@ -29,6 +29,8 @@ pub enum Route {
     Report(TaskId),
     List,
     FollowEvents,
+    ImageCleanup,
+    DiskCheck,
     Register,
     CreateCluster,
     Discover,
@@ -47,6 +49,10 @@ pub enum Timer {
     Cleanup(TaskId),
     Resolution(FetchKey),
     Pull(FetchKey),
+    /// The next cycle of image clean-up.
+    ImageCleanup,
+    /// Is the disk too full?
+    DiskCheck,
     /// Serve those who wait for their share, since patience ran out.
     Ledger,
     /// Tell of containers that changed while their tasks did not.

@@ -72,8 +72,21 @@ pub enum Effect {
         target: ImageRef,
         deadline: Duration,
     },
+    /// By name, or by id where it has no name. Never forced; untagged parents stay.
     RemoveImage {
         image: String,
+        deadline: Duration,
+    },
+    /// All images of the Engine, but no mere layers.
+    ListImages {
+        deadline: Duration,
+    },
+    /// All containers of the Engine, running or not, whoever made them.
+    ListAllContainers {
+        deadline: Duration,
+    },
+    /// How full the file system is that the Engine keeps images on.
+    MeasureDisk {
         deadline: Duration,
     },
 

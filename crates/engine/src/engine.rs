@@ -130,6 +130,7 @@ impl Engine {
                 self.core.credentials.insert(id);
                 self.resettle.extend(self.tasks.keys().cloned());
             }
+            Event::Images { request, ask } => self.apply_image_request(now, request, ask, &mut step),
             Event::Terminate => self.terminate(now, &mut step),
         }
         self.finish(now, &mut step);
@@ -189,6 +190,7 @@ impl Engine {
         self.with_registering(now, step, |registering, now, cx| registering.start(now, cx));
         let pause = POLL + self.core.rng.within(POLL_JITTER);
         self.core.set(Timer::Poll, now.mono + pause);
+        self.start_image_cleanup(now);
         let restored: Vec<TaskId> = self.tasks.keys().cloned().collect();
         for id in restored {
             self.touch(now, &id, step, |task, cx| {
@@ -233,6 +235,8 @@ impl Engine {
                 Timer::Cleanup(id) => self.touch(now, &id, step, Task::begin_cleanup),
                 Timer::Resolution(key) => self.core.retry_resolution(step, &key),
                 Timer::Pull(key) => self.core.retry_pull(step, &key),
+                Timer::ImageCleanup => self.image_cleanup_due(now, step),
+                Timer::DiskCheck => self.disk_check_due(step),
                 Timer::Ledger => self.serve_ledger(now, step),
                 Timer::Flush => self.flush(now, step),
                 Timer::Poll => {
@@ -305,6 +309,8 @@ impl Engine {
                 }
                 self.core.set(Timer::FollowEvents, now.mono + pause);
             }
+            Route::ImageCleanup => self.apply_image_cleanup(now, outcome, step),
+            Route::DiskCheck => self.apply_disk_check(now, outcome, step),
             Route::Register => {
                 let result = match outcome {
                     Outcome::Registered(instance) => Ok(*instance),

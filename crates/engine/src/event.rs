@@ -6,6 +6,7 @@ use wire::ecs::{ContainerInstance, DiscoverPollEndpointResponse};
 use wire::ids::{CredentialsId, Digest, DockerId};
 
 use crate::effect::{Connection, EffectId};
+use crate::image::ImageRequest;
 
 /// One fact from outside.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,11 @@ pub enum Event {
     /// The vault now holds these; a payload's own arrive with it, before its `Message`.
     CredentialsStored {
         id: CredentialsId,
+    },
+    /// Somebody on this machine asks about images; answered in [`Step::answers`](crate::Step::answers) under this number.
+    Images {
+        request: u64,
+        ask: ImageRequest,
     },
     /// SIGTERM or SIGINT.
     Terminate,
@@ -87,6 +93,12 @@ pub enum Outcome {
     /// `None`: the registry answered with a manifest that has no usable digest (schema 1), or cannot be asked.
     Resolved(Option<Digest>),
     Image(Box<ImageInspect>),
+    Images(Vec<ImageSummary>),
+    /// Bytes.
+    Disk {
+        total: u64,
+        available: u64,
+    },
     /// The first port of the run.
     PortsFound(u16),
     Volume {

@@ -6,6 +6,7 @@ use wire::ids::TaskId;
 
 use crate::effect::{Effect, EffectId};
 use crate::fact::Note;
+use crate::image::ImageAnswer;
 use crate::task::Task;
 
 /// The answer to one event: remember, then tell, then act.
@@ -19,6 +20,8 @@ pub struct Step {
     pub effects: Vec<(EffectId, Effect)>,
     /// Tasks as they are now; `None` for one that is gone.
     pub views: Vec<(TaskId, Option<Arc<Task>>)>,
+    /// What was asked about images, by the number of the question.
+    pub answers: Vec<(u64, ImageAnswer)>,
 }
 
 /// One row of the store.

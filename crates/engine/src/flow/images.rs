@@ -74,7 +74,9 @@ impl Task {
             PullBehavior::Once => cx.core.images.was_pulled(image.as_str()),
             PullBehavior::PreferCached => true,
         };
-        let stage = if is_local_enough {
+        let stage = if is_local_enough && cx.core.images.is_being_removed(&image, None) {
+            ResolutionStage::AfterRemoval
+        } else if is_local_enough {
             let effect = Effect::InspectImage { image: image.to_string() };
             ResolutionStage::Local(cx.core.ask(cx.step, Route::Resolution(key.clone()), effect))
         } else {
@@ -150,7 +152,7 @@ impl Task {
             PullBehavior::Default | PullBehavior::Always | PullBehavior::PreferCached => true,
             PullBehavior::Once => !cx.core.images.was_pulled(image.as_str()),
         };
-        let stage = if is_pull_needed {
+        let stage = if is_pull_needed || cx.core.images.is_being_removed(&image, digest.as_ref()) {
             PullStage::Waiting
         } else {
             let effect = Effect::InspectImage { image: image.to_string() };
@@ -251,6 +253,7 @@ impl Core {
     /// Begins pulls while there are slots.
     pub(crate) fn serve_pulls(&mut self, step: &mut Step, now: Now) -> Deliveries {
         let mut began = Deliveries::new();
+        self.serve_after_removal(step);
         loop {
             let running = self.images.pulls.values().filter(|p| p.stage.has_slot()).count();
             if running >= self.config.pulls.parallel.max(1) {
@@ -260,7 +263,11 @@ impl Core {
                 .images
                 .pulls
                 .iter()
-                .filter(|(_, pull)| pull.stage == PullStage::Waiting)
+                .filter(|(key, pull)| {
+                    pull.stage == PullStage::Waiting
+                        && pull.is_needed
+                        && !self.images.is_being_removed(&key.image, key.digest.as_ref())
+                })
                 .min_by_key(|(key, pull)| (pull.began, (*key).clone()))
                 .map(|(key, _)| key.clone());
             let Some(key) = next else { return began };
@@ -270,6 +277,39 @@ impl Core {
                 pull.began = now.mono;
                 began.push((pull.waiters.clone(), Fetched::PullBegan));
             }
+        }
+    }
+
+    /// Looks at local images whose removal is over, one way or the other.
+    fn serve_after_removal(&mut self, step: &mut Step) {
+        let images = &self.images;
+        let resolutions: Vec<FetchKey> = images
+            .resolutions
+            .iter()
+            .filter(|(key, resolution)| {
+                resolution.stage == ResolutionStage::AfterRemoval && !images.is_being_removed(&key.image, None)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        let looks: Vec<FetchKey> = images
+            .pulls
+            .iter()
+            .filter(|(key, pull)| {
+                pull.stage == PullStage::Waiting
+                    && !pull.is_needed
+                    && !images.is_being_removed(&key.image, key.digest.as_ref())
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in resolutions {
+            let effect = Effect::InspectImage { image: key.image.to_string() };
+            let effect = self.ask(step, Route::Resolution(key.clone()), effect);
+            if let Some(resolution) = self.images.resolutions.get_mut(&key) {
+                resolution.stage = ResolutionStage::Local(effect);
+            }
+        }
+        for key in looks {
+            self.look_at(step, &key);
         }
     }
 

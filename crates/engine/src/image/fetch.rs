@@ -89,6 +89,8 @@ pub struct Resolution {
 /// Where a look-up is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolutionStage {
+    /// The image is just being removed: look when that is over.
+    AfterRemoval,
     /// Is the image here?
     Local(EffectId),
     Registry(EffectId),

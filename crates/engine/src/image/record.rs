@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::ids::{ImageId, TaskId};
 
+use super::cleanup::Cleanup;
 use super::fetch::{FetchKey, ImageFacts, Pull, Resolution};
 
 /// One image as the agent knows it.
@@ -14,6 +15,9 @@ pub struct ImageRecord {
     pub id: ImageId,
     /// Every name under which tasks used it.
     pub names: BTreeSet<String>,
+    /// Names that were given to other images since; their digests may still refer to this one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub moved_names: BTreeSet<String>,
     pub pulled_at: Timestamp,
     pub last_used_at: Timestamp,
     pub is_pull_complete: bool,
@@ -33,6 +37,7 @@ pub struct Images {
     pub records: BTreeMap<ImageId, ImageRecord>,
     pub resolutions: BTreeMap<FetchKey, Resolution>,
     pub pulls: BTreeMap<FetchKey, Pull>,
+    pub cleanup: Cleanup,
     pub(crate) changed: BTreeSet<ImageId>,
 }
 
@@ -55,12 +60,14 @@ impl Images {
         for (id, record) in &mut self.records {
             // A tag that moved belongs to its new image only.
             if *id != facts.id && record.names.remove(name) {
+                record.moved_names.insert(name.to_owned());
                 self.changed.insert(id.clone());
             }
         }
         let record = self.records.entry(facts.id.clone()).or_insert_with(|| ImageRecord {
             id: facts.id.clone(),
             names: BTreeSet::new(),
+            moved_names: BTreeSet::new(),
             pulled_at: now,
             last_used_at: now,
             is_pull_complete: false,

@@ -1,9 +1,12 @@
 //! What the engine must know of Docker and of this machine, gathered once at the start.
 
 use aws::{Imds, MetadataItem};
+use engine::config::{DiskThresholds, ImageCleanup, UntrackedCleanup};
 use engine::config::{
-    AgentVersion, DockerFacts, EngineConfig, Features, HostFacts, PullBehavior, Pulls, Registration, Timeouts,
+    AgentVersion, DockerFacts, EngineConfig, Features, HostFacts, PullBehavior, Pulls, Registration, TaskLimits, Timeouts,
 };
+
+use host::cgroup::CgroupVersion;
 
 use super::{ExitReport, PROTOCOL_HASH, PROTOCOL_VERSION};
 use crate::config::{self, Config};
@@ -110,6 +113,7 @@ pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machi
             inactivity_timeout: config.images.pull_inactivity_timeout,
             parallel: config.parallel.pulls,
         },
+        image_cleanup: image_cleanup(config),
         timeouts: Timeouts {
             create: config.timeouts.container_create,
             start: config.timeouts.container_start,
@@ -126,6 +130,29 @@ pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machi
         is_checkpointed: config.state.checkpoint,
     }
 }
+
+fn image_cleanup(config: &Config) -> ImageCleanup {
+    let images = &config.images;
+    let pause = &config.networking.pause_image;
+    let own = [format!("{}:{}", pause.name, pause.tag), PAUSE_IMAGE.to_owned(), AGENT_IMAGE.to_owned()];
+    ImageCleanup {
+        is_disabled: images.cleanup_disabled,
+        interval: images.cleanup_interval,
+        minimum_age: images.minimum_age,
+        images_per_cycle: images.images_per_cycle,
+        exclusions: images.exclusions.iter().cloned().chain(own).collect(),
+        untracked: images.untracked_cleanup.then_some(UntrackedCleanup {
+            image_minimum_age: images.untracked_minimum_age,
+            containers_per_cycle: images.untracked_containers_per_cycle,
+            container_minimum_age: config.timeouts.task_cleanup_wait,
+        }),
+        disk: images.disk_thresholds.map(|(high, low)| DiskThresholds { high, low }),
+    }
+}
+
+/// Images that the agent itself needs (spec 20 §6.2).
+const PAUSE_IMAGE: &str = "amazon/amazon-ecs-pause:0.1.0";
+const AGENT_IMAGE: &str = "amazon/amazon-ecs-agent:latest";
 
 fn registration(config: &Config, machine: &Machine) -> Registration {
     let identity = &config.identity;

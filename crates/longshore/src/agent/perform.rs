@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use docker::{Change, Filters, Kind, ListContainers, PullLimits};
+use docker::{Change, Filters, Kind, ListContainers, ListImages, PullLimits};
 use engine::effect::{Protocol, RegistryAccess};
 use engine::event::{ContainerAction, DockerEvent};
 use engine::{Effect, EffectId, Event, Failure, FailureKind, Outcome};
@@ -83,6 +83,14 @@ impl Performer {
             Effect::RemoveImage { image, deadline } => {
                 told(docker(deadline).remove_image(&image, false).await, |_| Outcome::Done)
             }
+            Effect::ListImages { deadline } => {
+                told(docker(deadline).images(&ListImages::default()).await, Outcome::Images)
+            }
+            Effect::ListAllContainers { deadline } => {
+                let list = ListContainers { all: true, filters: Filters::new() };
+                told(docker(deadline).containers(&list).await, Outcome::Listed)
+            }
+            Effect::MeasureDisk { deadline } => self.measure_disk(deadline).await,
             Effect::FindHostPorts { protocol, count, from, to } => find_ports(protocol, count, from, to),
             Effect::CreateVolume { name, driver, options, labels, deadline } => {
                 let wanted = VolumeCreate { name, driver, driver_opts: options, labels };
@@ -146,6 +154,21 @@ impl Performer {
             }
             Effect::Exit { .. } => Outcome::Done,
         })
+    }
+
+    /// The file system that images lie on, which must be a local one.
+    async fn measure_disk(&self, deadline: Duration) -> Outcome {
+        let root = match self.outside.docker.within(deadline).info().await {
+            Ok(info) => info.root_dir,
+            Err(error) => return failed(&error),
+        };
+        let at = root.clone();
+        let measured = tokio::task::spawn_blocking(move || host::disk::disk_space(at.as_ref()));
+        match tokio::time::timeout(deadline, measured).await {
+            Ok(Ok(Ok(space))) => Outcome::Disk { total: space.total, available: space.available },
+            Ok(Ok(Err(error))) => Outcome::Failed(Failure::new(FailureKind::Other, format!("{root}: {error}"))),
+            _ => Outcome::Failed(Failure::new(FailureKind::Timeout, format!("{root} does not answer"))),
+        }
     }
 
     async fn call<I, O>(&self, operation: &str, input: &I, deadline: Duration) -> Result<O, aws::CallError>

@@ -43,6 +43,9 @@ pub(crate) struct Images {
     pub untracked_cleanup: bool,
     /// `name:tag` entries that are never removed.
     pub exclusions: Vec<String>,
+    /// Beyond the reference: `LONGSHORE_IMAGE_DISK_HIGH_PERCENT` and `LONGSHORE_IMAGE_DISK_LOW_PERCENT`. Where the disk
+    /// with images is fuller than the first, images go until it is no fuller than the second.
+    pub disk_thresholds: Option<(u8, u8)>,
 }
 
 const PULL_INACTIVITY: SignedDuration = SignedDuration::from_mins(1);
@@ -102,6 +105,7 @@ impl Images {
                 .map(|text| text.split(',').map(str::to_owned).collect())
                 .or(exclusions_in_file)
                 .unwrap_or_default(),
+            disk_thresholds: disk_thresholds(from),
         }
     }
 
@@ -127,6 +131,27 @@ impl Images {
         !self.cleanup_disabled && self.pull_behavior != PullBehavior::PreferCached
     }
 }
+
+/// Off without the higher one; the lower one is a little less by default.
+fn disk_thresholds(from: &mut Sources<'_>) -> Option<(u8, u8)> {
+    let high = from.env_int("LONGSHORE_IMAGE_DISK_HIGH_PERCENT");
+    let low = from.env_int("LONGSHORE_IMAGE_DISK_LOW_PERCENT");
+    let high = high?;
+    let low = low.unwrap_or((high - DISK_GAP).max(1));
+    match (u8::try_from(high), u8::try_from(low)) {
+        (Ok(high @ 1..=100), Ok(low)) if low > 0 && low < high => Some((high, low)),
+        _ => {
+            from.warn(format!(
+                "LONGSHORE_IMAGE_DISK_HIGH_PERCENT ({high}) and LONGSHORE_IMAGE_DISK_LOW_PERCENT ({low}) must be \
+                 percentages, the first the higher one; the disk is not looked at"
+            ));
+            None
+        }
+    }
+}
+
+/// Percent between the thresholds where only the higher one is given.
+const DISK_GAP: i64 = 5;
 
 impl PullBehavior {
     fn read(from: &mut Sources<'_>) -> Self {
