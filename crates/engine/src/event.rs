@@ -1,7 +1,7 @@
 //! What the engine is told. A closed set: a new event does not compile until it is handled.
 
 use wire::acs::Inbound;
-use wire::docker::{ContainerInspect, ContainerSummary, ImageInspect};
+use wire::docker::{ContainerInspect, ContainerSummary, ImageInspect, ImageSummary};
 use wire::ecs::{ContainerInstance, DiscoverPollEndpointResponse};
 use wire::ids::{CredentialsId, Digest, DockerId};
 
