@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Cx;
 use crate::container::Stage;
+use crate::container::next::stop_times;
 use crate::core::{Route, Timer};
 use crate::effect::Effect;
 use crate::event::{FailureKind, Outcome};
@@ -13,7 +14,9 @@ use crate::task::{Task, VolumeKind, VolumeState};
 
 const REMOVE_CONTAINER: Duration = Duration::from_secs(300);
 const REMOVE_VOLUME: Duration = Duration::from_secs(300);
-const ATTEMPTS: u32 = 5;
+/// Attempts at one removal, which with their pauses are more than an hour and a half.
+const ATTEMPTS: u32 = 25;
+const MOST_PAUSE: Duration = Duration::from_secs(300);
 /// After this long an unreported task is removed all the same (spec 20 §8).
 const MOST_PATIENCE: Duration = Duration::from_secs(72 * 3600);
 
@@ -72,7 +75,11 @@ impl Task {
             let attempt = self.containers[index].work.as_ref().map_or(ATTEMPTS, |w| w.attempt);
             self.note_on(cx, index, Fact::RemovalFailed { error: failure.text });
             if attempt < ATTEMPTS {
-                let until = cx.now.mono + Duration::from_secs(1 << attempt);
+                if failure.kind == FailureKind::Conflict {
+                    // It runs, though it was stopped or should never have run.
+                    self.stop_leftover(cx, index);
+                }
+                let until = cx.now.mono + pause_after(attempt);
                 if let Some(work) = &mut self.containers[index].work {
                     work.attempt += 1;
                     work.stage = Stage::StopPause { until };
@@ -83,6 +90,14 @@ impl Task {
         }
         self.containers[index].work = None;
         self.go_on_removing(cx);
+    }
+
+    /// Stops what is to be removed; the next attempt at the removal shows whether that helped.
+    fn stop_leftover(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let Some(id) = self.containers[index].handle().map(str::to_owned) else { return };
+        let (grace, deadline) = stop_times(&self.containers[index], &cx.core.config);
+        let effect = Effect::StopContainer { id, seconds: grace.as_secs(), deadline };
+        cx.core.ask(cx.step, Route::Nobody, effect);
     }
 
     /// A pause between two attempts at a removal is over.
@@ -97,6 +112,7 @@ impl Task {
                 cx.core.set_no_later(Timer::Task(self.id().clone()), until);
             }
         }
+        self.go_on_removing(cx);
     }
 
     /// Containers first, then the volumes that they used.
@@ -106,21 +122,40 @@ impl Task {
         }
         for index in 0..self.volumes.len() {
             let volume = &self.volumes[index];
-            if volume.work.is_some() || volume.state != VolumeState::Created {
+            // Also one that was never seen: the answer to its making may have been lost.
+            if volume.work.is_some() || volume.state == VolumeState::Removed {
                 continue;
             }
             let VolumeKind::Docker { docker_name, is_shared: false, .. } = &volume.definition.kind else { continue };
+            if let Some(until) = volume.removal.pause_until
+                && until > cx.now.mono
+            {
+                cx.core.set_no_later(Timer::Task(self.id().clone()), until);
+                continue;
+            }
             let effect = Effect::RemoveVolume { name: docker_name.clone(), deadline: REMOVE_VOLUME };
             let effect = cx.core.ask(cx.step, Route::Volume(self.id().clone(), index), effect);
-            self.volumes[index].work = Some(effect);
+            let volume = &mut self.volumes[index];
+            volume.work = Some(effect);
+            volume.removal.attempt += 1;
+            volume.removal.pause_until = None;
         }
     }
 
     pub(crate) fn apply_volume_removed(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
+        let attempt = self.volumes[index].removal.attempt;
+        if attempt == 0 {
+            // The late answer to its making.
+            return self.go_on_removing(cx);
+        }
         if let Outcome::Failed(failure) = outcome
             && failure.kind != FailureKind::NotFound
         {
             self.note(cx, Fact::RemovalFailed { error: failure.text });
+            if attempt < ATTEMPTS {
+                self.volumes[index].removal.pause_until = Some(cx.now.mono + pause_after(attempt));
+                return self.go_on_removing(cx);
+            }
         }
         self.volumes[index].state = VolumeState::Removed;
         self.is_dirty = true;
@@ -130,6 +165,10 @@ impl Task {
     pub(crate) fn is_removed(&self) -> bool {
         self.state.is_being_removed
             && self.containers.iter().all(|c| c.work.is_none())
-            && self.volumes.iter().all(|v| v.work.is_none())
+            && self.volumes.iter().all(|v| v.work.is_none() && v.removal.pause_until.is_none())
     }
+}
+
+fn pause_after(attempt: u32) -> Duration {
+    Duration::from_secs(1 << attempt.min(10)).min(MOST_PAUSE)
 }

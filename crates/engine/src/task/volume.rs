@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::EffectId;
+use crate::time::Mono;
 
 /// A volume as the payload defines it, with the name drawn for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,15 @@ pub struct Volume {
     pub definition: VolumeDefinition,
     pub state: VolumeState,
     pub work: Option<EffectId>,
+    pub removal: VolumeRemoval,
+}
+
+/// How often its removal was tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VolumeRemoval {
+    pub attempt: u32,
+    /// When it is tried again.
+    pub pause_until: Option<Mono>,
 }
 
 impl Volume {
