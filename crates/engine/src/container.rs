@@ -35,8 +35,9 @@ pub struct Container {
     pub(crate) local_image: Option<crate::image::ImageFacts>,
     /// Why the last attempt at a stop failed.
     pub(crate) stop_error: Option<NamedError>,
-    /// An exit code that an event carried while a transition was under way.
-    pub(crate) seen_exit: Option<i64>,
+    /// An end that was seen while a transition was under way, with the exit code if the event had one: the inspection
+    /// that the transition waits for may be older.
+    pub(crate) seen_end: Option<Option<i64>>,
     /// Why it does not move, for people; set by the last look at it.
     pub waiting: Option<String>,
     /// Whether [`State`] changed since it was last written.
@@ -53,7 +54,7 @@ impl Container {
             observation: None,
             local_image: None,
             stop_error: None,
-            seen_exit: None,
+            seen_end: None,
             waiting: None,
             is_dirty: true,
         }

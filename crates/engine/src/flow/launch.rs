@@ -177,6 +177,8 @@ impl Task {
                     // It ran and ended before anyone looked: both are told, in order.
                     self.update_and_tell(cx);
                     self.apply_exit(cx, index, &facts);
+                } else {
+                    self.look_at_seen_end(cx, index);
                 }
             }
             Outcome::Failed(failure) => {

@@ -46,13 +46,18 @@ impl Task {
             return;
         }
         match container.work.as_ref().map(|w| w.stage) {
-            // These are followed by an inspection of their own, which will see it.
-            Some(
-                Stage::Stop(_) | Stage::StopInspect(_) | Stage::StopPing(_) | Stage::StopPause { .. } | Stage::Start(_),
-            ) => {
-                container.seen_exit = exit_code.or(container.seen_exit);
-            }
-            _ => self.observe(cx, index, exit_code, true),
+            // A stop is followed by an inspection of its own, which will see it.
+            Some(Stage::Stop(_) | Stage::StopInspect(_) | Stage::StopPing(_) | Stage::StopPause { .. }) => {}
+            Some(_) => container.seen_end = Some(exit_code.or(container.seen_end.flatten())),
+            None => self.observe(cx, index, exit_code, true),
+        }
+    }
+
+    /// A transition ended with a container that runs: an end that was seen meanwhile is looked at now.
+    pub(crate) fn look_at_seen_end(&mut self, cx: &mut Cx<'_>, index: usize) {
+        if let Some(exit_code) = self.containers[index].seen_end.take() {
+            // It may be the end of an earlier run, so only what is found now counts.
+            self.observe(cx, index, exit_code, false);
         }
     }
 
@@ -88,6 +93,7 @@ impl Task {
                     return;
                 }
                 if self.containers[index].work.is_some() {
+                    self.containers[index].seen_end = Some(observation.exit_code);
                     return;
                 }
                 let error = (!observation.is_exit).then(vanished);
@@ -115,6 +121,9 @@ impl Task {
             self.note_on(cx, index, Fact::HealthChanged { health, output });
         }
         if self.containers[index].work.is_some() {
+            if facts.status == InspectedStatus::Stopped {
+                self.containers[index].seen_end = Some(facts.exit_code);
+            }
             return;
         }
         match facts.status {
@@ -158,6 +167,7 @@ impl Task {
             if self.containers[index].definition.has_health_check {
                 self.observe(cx, index, None, false);
             }
+            self.look_at_seen_end(cx, index);
             return;
         }
         self.verify(cx, index);
@@ -202,6 +212,7 @@ impl Task {
                     }
                     InspectedStatus::Running | InspectedStatus::Created => {
                         self.containers[index].advance(status);
+                        self.look_at_seen_end(cx, index);
                     }
                 }
             }
