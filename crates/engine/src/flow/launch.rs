@@ -194,7 +194,7 @@ impl Task {
         let container = &mut self.containers[index];
         container.work = None;
         container.keep_error(error);
-        if container.state.restarts.count > 0 && container.state.known.is_running() {
+        if container.state.restarts.count > 0 && container.state.known.is_running() && !may_run {
             // A restart by policy failed: the exit that led to it stands.
             container.advance(ContainerStatus::Stopped);
             return;
