@@ -16,6 +16,9 @@ use crate::fact::Fact;
 use crate::status::ContainerStatus;
 use crate::task::Task;
 
+/// How soon containers are compared after an inspection failed.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 impl Task {
     pub(crate) fn apply_docker_event(&mut self, cx: &mut Cx<'_>, index: usize, action: ContainerAction) {
         if self.state.is_being_removed {
@@ -105,6 +108,8 @@ impl Task {
                 }
                 self.apply_exit(cx, index, &Facts { status: InspectedStatus::Stopped, error, exit_code: None });
             }
+            // Not to be seen just now: the next list shows whether it is worth another look.
+            Outcome::Failed(_) => cx.core.set_no_later(Timer::List, cx.now.mono + LOOK_AGAIN),
             _ => {}
         }
     }
