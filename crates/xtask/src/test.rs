@@ -18,12 +18,13 @@ pub(crate) fn run(rest: &[&str]) -> Result<()> {
 
     let mut command = cargo();
     if has_nextest {
-        command.args(["nextest", "run", "--workspace", "--locked"]);
-        // No one looks at a progress bar that is not on a terminal.
-        command.args(["--show-progress", "none"]);
+        // The list of what passed helps nobody, and a progress bar needs a terminal.
+        command.args(["nextest", "run", "--show-progress", "none"]);
     } else {
-        command.args(["test", "--workspace", "--locked"]);
+        command.arg("test");
     }
+    let is_part = rest.iter().any(|word| matches!(*word, "-p" | "--package"));
+    command.args(if is_part { &["--locked"][..] } else { &["--locked", "--workspace"] });
     command
         .args(rest)
         .env("LONGSHORE_TEST_IMAGE", format!("{}:latest", image::REPOSITORY))
