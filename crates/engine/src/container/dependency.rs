@@ -40,7 +40,9 @@ pub fn standing(task: &Task, target: &Container, now: Timestamp, pulls_upfront: 
         }
         if !is_exempt && waiting.is_none() && !is_satisfied(&dependency.condition, on, target) {
             let why = format!("waits until {} is {}", dependency.container, dependency.condition);
-            waiting = Some((why, times_out_at(dependency, on)));
+            // Once it is created no time-out applies, so none may be waited for.
+            let decides_at = times_out_at(dependency, on).filter(|_| known < ContainerStatus::Created);
+            waiting = Some((why, decides_at));
         }
     }
     match waiting {
@@ -130,5 +132,42 @@ fn is_satisfied(condition: &DependencyCondition, on: &Container, target: &Contai
         DependencyCondition::Success => on.is_stopped() && on.state.exit_code == Some(0),
         DependencyCondition::Healthy => on.definition.has_health_check && on.health.status == HealthStatus::Healthy,
         DependencyCondition::Other(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::container::Definition;
+    use crate::task::TaskDefinition;
+
+    /// `app` waits until `db` is healthy; `db` has three seconds for that, and has run for an hour.
+    fn waiting_app(known: ContainerStatus) -> Standing {
+        let db = Definition {
+            name: "db".into(),
+            has_health_check: true,
+            start_timeout: Some(Duration::from_secs(3)),
+            ..Definition::default()
+        };
+        let on = Dependency { container: "db".into(), condition: DependencyCondition::Healthy };
+        let app = Definition { name: "app".into(), depends_on: vec![on], ..Definition::default() };
+        let started = Timestamp::from_second(1_000_000).unwrap();
+        let mut task = Task::new(TaskDefinition { containers: vec![db, app], ..TaskDefinition::default() }, started);
+        for container in &mut task.containers {
+            container.state.desired = ContainerStatus::Running;
+        }
+        task.containers[0].state.known = ContainerStatus::Running;
+        task.containers[0].state.started_at = Some(started);
+        task.containers[1].state.known = known;
+        standing(&task, &task.containers[1], Timestamp::from_second(1_003_600).unwrap(), false)
+    }
+
+    #[test]
+    fn a_start_timeout_fails_what_is_not_created_and_is_not_waited_for_afterwards() {
+        assert!(matches!(waiting_app(ContainerStatus::Pulled), Standing::Failed(text) if text.contains("timed out")));
+        assert!(matches!(waiting_app(ContainerStatus::Created), Standing::Waiting { decides_at: None, .. }));
     }
 }
