@@ -25,6 +25,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(test)]
+pub(crate) use client::Client;
 pub(crate) use failure::Failure;
 pub(crate) use goflags::normalize_go_flags;
 
@@ -47,13 +49,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Global {
     /// Answer in JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of all commands")]
     pub json: bool,
     /// Where `longshore local` keeps its state [default: ~/.local/state/longshore; root: /var/lib/longshore]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Options of all commands")]
     pub data_dir: Option<PathBuf>,
     /// The control plane to talk to, such as http://127.0.0.1:51670 [default: the running `longshore local`]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Options of all commands")]
     pub endpoint: Option<String>,
 }
 

@@ -97,8 +97,7 @@ impl Local {
             began,
             shutdown: plane_shutdown.clone(),
         };
-        let server =
-            tokio::spawn(crate::plane::serve(listener, handle, routes::router(view), plane_shutdown.clone()));
+        let server = tokio::spawn(crate::plane::serve(listener, handle, routes::router(view), plane_shutdown.clone()));
         let agent_shutdown = CancellationToken::new();
         let log_file = config.logging.file.clone().unwrap_or_default();
         let agent = tokio::spawn(crate::agent::run(AgentOptions {

@@ -50,9 +50,7 @@ impl Client {
     /// A client for `http://HOST:PORT`.
     pub(crate) fn new(endpoint: &str) -> Result<Self, Failure> {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let is_fine = endpoint
-            .parse::<Uri>()
-            .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+        let is_fine = endpoint.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
         if !is_fine {
             return Err(Failure::usage(format!("'{endpoint}' is no endpoint of `longshore local`"))
                 .next("It looks like http://127.0.0.1:51670."));
@@ -78,7 +76,8 @@ impl Client {
 
     /// Reads one of Longshore's own routes, such as `/longshore/v1/tasks`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
-        let value = self.whole(Request::builder().uri(format!("{}{path}", self.endpoint)).body(Full::default())).await?;
+        let value =
+            self.whole(Request::builder().uri(format!("{}{path}", self.endpoint)).body(Full::default())).await?;
         serde_json::from_value(value).map_err(|error| self.foreign(error))
     }
 
@@ -113,10 +112,7 @@ impl Client {
         }
     }
 
-    async fn send(
-        &self,
-        request: http::Result<Request<Full<Bytes>>>,
-    ) -> Result<http::Response<Incoming>, CallError> {
+    async fn send(&self, request: http::Result<Request<Full<Bytes>>>) -> Result<http::Response<Incoming>, CallError> {
         let request = request.map_err(|error| self.unreachable(error))?;
         self.http.request(request).await.map_err(|error| {
             let cause = std::error::Error::source(&error).and_then(std::error::Error::source);

@@ -15,7 +15,8 @@ pub(crate) struct Connected {
 
 impl Connected {
     pub(crate) fn docker(&self) -> Result<docker::Engine, Failure> {
-        docker::Engine::connect(&self.docker).map_err(|error| Failure::new(format!("DOCKER_HOST is not usable: {error}")))
+        docker::Engine::connect(&self.docker)
+            .map_err(|error| Failure::new(format!("DOCKER_HOST is not usable: {error}")))
     }
 }
 

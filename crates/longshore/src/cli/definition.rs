@@ -188,12 +188,18 @@ fn unwrap(mut members: Map<String, Value>) -> (bool, Map<String, Value>) {
 }
 
 fn not_readable(name: &str, text: &str, kind: &str, message: &str, line: usize, column: usize) -> Failure {
-    let (line, column) = (line.max(1), column.max(1));
+    let (line, column) = match text.lines().nth(line.saturating_sub(1)) {
+        Some(shown) if !shown.trim().is_empty() => (line.max(1), column.max(1)),
+        // It ends too early: what is missing is missed after the last word.
+        _ => {
+            let lines = text.trim_end().lines();
+            (lines.clone().count().max(1), lines.last().unwrap_or_default().chars().count() + 1)
+        }
+    };
     let failure = Failure::new(format!("{name}:{line}:{column}: this is not {kind}: {message}"));
     let Some(shown) = text.lines().nth(line - 1) else { return failure };
     // Tabs move the mark as they move the text.
-    let indent: String =
-        shown.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let indent: String = shown.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     failure.next(format!("{shown}\n{indent}^"))
 }
 

@@ -112,8 +112,13 @@ fn describe_container(out: &mut String, container: &ContainerReport, now: Timest
 fn time_line(out: &mut String, task: &TaskReport, now: Timestamp, paint: Paint) {
     let moments = &task.history;
     let Some(first) = moments.first() else { return };
-    let width = moments.iter().filter_map(|moment| moment.container.as_ref()).map(String::len).max().unwrap_or(0).max(4);
-    let _ = writeln!(out, "{}", paint.strong(&format!("{:<12}  {:>8}  {:>8}  {:<width$}  EVENT", "TIME", "AFTER", "LASTED", "OF")));
+    let width =
+        moments.iter().filter_map(|moment| moment.container.as_ref()).map(String::len).max().unwrap_or(0).max(4);
+    let _ = writeln!(
+        out,
+        "{}",
+        paint.strong(&format!("{:<12}  {:>8}  {:>8}  {:<width$}  EVENT", "TIME", "AFTER", "LASTED", "OF"))
+    );
     for (index, moment) in moments.iter().enumerate() {
         let lasted = lasted(task, &moments[index..], now).map(text::span).unwrap_or_default();
         let _ = writeln!(
@@ -128,11 +133,23 @@ fn time_line(out: &mut String, task: &TaskReport, now: Timestamp, paint: Paint) 
     }
 }
 
-/// How long what this moment began went on.
+/// How long what this moment began went on; `None` for what begins nothing.
 fn lasted(task: &TaskReport, from: &[MomentReport], now: Timestamp) -> Option<std::time::Duration> {
     let (moment, later) = from.split_first()?;
-    match later.iter().find(|later| later.container == moment.container) {
-        Some(next) => Some(text::between(moment.at, next.at)),
+    let is_same = |later: &&MomentReport| later.container == moment.container;
+    let mut later = later.iter().filter(is_same);
+    let end = match (moment.container.is_some(), moment.what.as_str()) {
+        (false, "task_reached") => later.find(|later| later.what == "task_reached"),
+        (false, "accepted" | "restored" | "waits_for_resources") => later.next(),
+        (false, _) => return None,
+        (true, "exited" | "vanished" | "removed" | "dependency_failed") => return None,
+        (true, "health_changed") => {
+            later.find(|later| matches!(later.what.as_str(), "health_changed" | "stopping" | "exited" | "vanished"))
+        }
+        (true, _) => later.find(|later| later.what != "health_changed"),
+    };
+    match end {
+        Some(end) => Some(text::between(moment.at, end.at)),
         // The last word of something that is over lasts for ever.
         None if task.has_ended() => None,
         None => Some(text::between(moment.at, now)),

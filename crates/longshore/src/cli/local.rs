@@ -60,7 +60,10 @@ pub(super) async fn execute(global: &Global, args: &LocalArgs) -> Result<u8, Fai
         }
     } else if !alive.is_empty() {
         let it = if alive.len() == 1 { "goes" } else { "go" };
-        say(global, &format!("Ending; {count} {it} on running and will be taken up again by the next `longshore local`."));
+        say(
+            global,
+            &format!("Ending; {count} {it} on running and will be taken up again by the next `longshore local`."),
+        );
     }
     local.stop().await;
     Ok(0)

@@ -21,8 +21,9 @@ pub(super) async fn execute(global: &Global, args: &LogsArgs) -> Result<u8, Fail
         && !task.own_containers().any(|container| container.name == *wanted)
     {
         let names: Vec<_> = task.own_containers().map(|container| container.name.as_str()).collect();
-        return Err(Failure::new(format!("the task has no container '{wanted}'"))
-            .next(format!("It has {}.", names.join(", "))));
+        return Err(
+            Failure::new(format!("the task has no container '{wanted}'")).next(format!("It has {}.", names.join(", ")))
+        );
     }
     let wish = Wish { follow: args.follow, tail: args.tail, since };
     let (mut pump, mut lines) = Pump::new(connected.docker()?, wish, args.container.clone());
@@ -108,7 +109,8 @@ impl Printer {
         let Line { position, container, is_stderr, at, text } = line;
         if self.is_json {
             let stream = if *is_stderr { "stderr" } else { "stdout" };
-            return json!({"type": "log", "container": container, "stream": stream, "at": at, "text": text}).to_string();
+            return json!({"type": "log", "container": container, "stream": stream, "at": at, "text": text})
+                .to_string();
         }
         let time = match at {
             Some(at) if self.with_time => format!("{at} "),

@@ -26,7 +26,7 @@ pub(super) async fn execute(global: &Global, args: &PsArgs) -> Result<u8, Failur
 
 /// The table.
 pub(super) fn render(tasks: &[TaskReport], now: Timestamp, paint: Paint) -> String {
-    let is_coloured = paint.good("") != "";
+    let is_coloured = paint.is_on();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["TASK", "STATUS", "HEALTH", "PORTS", "IMAGE", "SINCE"]);

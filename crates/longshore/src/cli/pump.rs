@@ -238,8 +238,9 @@ mod tests {
     fn what_is_no_time_stays() {
         let mut part = Assembler::default();
         assert_eq!(texts(part.add(Bytes::from_static(b"hello world\n\n"))), ["false|hello world", "false|"]);
-        assert_eq!(texts(part.add(Bytes::from_static(b"2030-01-31T12:00:00Z 2031-01-01T00:00:00Z x\n"))), [
-            "true|2031-01-01T00:00:00Z x"
-        ]);
+        assert_eq!(
+            texts(part.add(Bytes::from_static(b"2030-01-31T12:00:00Z 2031-01-01T00:00:00Z x\n"))),
+            ["true|2031-01-01T00:00:00Z x"]
+        );
     }
 }

@@ -4,6 +4,9 @@ mod outcome;
 mod target;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -93,7 +96,12 @@ async fn alone(
 }
 
 /// Registers what is in the file, and runs a task.
-async fn start(connected: &Connected, instance: &Value, target: &Target, args: &RunArgs) -> Result<TaskReport, Failure> {
+async fn start(
+    connected: &Connected,
+    instance: &Value,
+    target: &Target,
+    args: &RunArgs,
+) -> Result<TaskReport, Failure> {
     let client = &connected.client;
     let cluster = instance.get("cluster").cloned().unwrap_or_else(|| json!("default"));
     let definition = match target {
@@ -198,7 +206,7 @@ async fn stay(
                             view.say("killing the containers; once more to leave them to themselves");
                             kill(&docker, &now).await;
                         }
-                        _ => return Ok(Outcome { code: INTERRUPTED, text: "left to itself".to_owned() }),
+                        _ => return Ok(Outcome { code: INTERRUPTED, text: "left to itself".to_owned(), advice: None }),
                     }
                 }
                 () = woken(&mut facts) => {}

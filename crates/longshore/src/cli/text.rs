@@ -91,6 +91,10 @@ impl Paint {
         Self { on: false }
     }
 
+    pub(crate) const fn is_on(self) -> bool {
+        self.on
+    }
+
     /// The colour of the container at this position.
     pub(crate) fn prefix(self, position: usize, text: &str) -> String {
         self.code(PREFIXES[position % PREFIXES.len()], text)

@@ -2,6 +2,9 @@
 
 mod placement;
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::json;
 
 use super::definition::DefinitionFile;
@@ -18,7 +21,8 @@ pub(super) async fn execute(global: &Global, args: &ValidateArgs) -> Result<u8, 
         for problem in &problems {
             println!("{problem}");
         }
-        let found = if is_valid { paint.good("no problems") } else { paint.bad(&text::count(problems.len(), "problem")) };
+        let found =
+            if is_valid { paint.good("no problems") } else { paint.bad(&text::count(problems.len(), "problem")) };
         println!("{}: {found}", file.name);
     }
     // What is not understood cannot be placed either.

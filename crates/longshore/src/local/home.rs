@@ -118,7 +118,8 @@ impl Home {
         let path = self.announcement();
         let fresh = self.0.join("local.json.new");
         let write = || {
-            let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
             file.write_all(serde_json::to_string_pretty(running)?.as_bytes())?;
             drop(file);
             std::fs::rename(&fresh, &path)

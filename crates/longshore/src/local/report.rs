@@ -222,7 +222,8 @@ pub(super) fn join(context: &Context<'_>, told: Option<&ecs::Task>, seen: Option
     report.agent_status = task.state.known.to_string();
     if told.is_none() {
         report.last_status = task.state.known.reported().to_owned();
-        report.desired_status = if task.state.desired == TaskStatus::Stopped { "STOPPED" } else { "RUNNING" }.to_owned();
+        report.desired_status =
+            if task.state.desired == TaskStatus::Stopped { "STOPPED" } else { "RUNNING" }.to_owned();
     }
     report.created_at = report.created_at.or(task.state.accepted_at);
     report.reason = report.reason.or_else(|| task.state.reason.clone());

@@ -99,12 +99,7 @@ async fn facts(State(view): State<View>) -> Response {
 }
 
 async fn stream(State(view): State<View>) -> Response {
-    let follower = Follower {
-        facts: view.published.follow(),
-        pulls: BTreeMap::new(),
-        ready: VecDeque::new(),
-        view,
-    };
+    let follower = Follower { facts: view.published.follow(), pulls: BTreeMap::new(), ready: VecDeque::new(), view };
     let lines = futures_util::stream::unfold(follower, |mut follower| async move {
         let line = follower.next().await?;
         Some((Ok::<_, Infallible>(line), follower))

@@ -64,7 +64,8 @@ impl Scanner<'_> {
                     }
                     let name_at = self.at;
                     self.skip_string();
-                    let name: Option<String> = self.bytes.get(name_at..self.at).and_then(|name| serde_json::from_slice(name).ok());
+                    let name: Option<String> =
+                        self.bytes.get(name_at..self.at).and_then(|name| serde_json::from_slice(name).ok());
                     self.skip_space();
                     self.at += 1;
                     if name.as_deref() == Some(wanted) {

@@ -63,6 +63,8 @@ pub(super) struct View {
     /// How many moments of the history were told.
     told: usize,
     ports: BTreeSet<String>,
+    /// Errors that were told; an end that repeats one is told shortly.
+    errors: BTreeSet<String>,
     began: Option<Timestamp>,
 }
 
@@ -74,7 +76,15 @@ impl View {
             (false, false) => Mode::Plain,
             (false, true) => Mode::Live { all: MultiProgress::new(), lines: BTreeMap::new() },
         };
-        Self { mode, printer, paint: Paint::stderr(), told: 0, ports: BTreeSet::new(), began: None }
+        Self {
+            mode,
+            printer,
+            paint: Paint::stderr(),
+            told: 0,
+            ports: BTreeSet::new(),
+            errors: BTreeSet::new(),
+            began: None,
+        }
     }
 
     pub(super) fn begin(&mut self, task: &TaskReport) {
@@ -90,6 +100,7 @@ impl View {
         let new = task.history.get(self.told..).unwrap_or_default();
         for moment in new {
             self.tell(moment);
+            self.errors.insert(moment.detail.clone());
         }
         self.told = self.told.max(task.history.len());
         for container in task.own_containers() {
@@ -141,6 +152,10 @@ impl View {
         let who = moment.container.as_deref().unwrap_or("task");
         let words = words(moment);
         let words = if moment.container.is_none() { words.strip_prefix("task is ").unwrap_or(&words) } else { &words };
+        let words = match words.split_once(": ") {
+            Some((end, error)) if moment.what == "exited" && self.errors.contains(error) => end,
+            _ => words,
+        };
         let words = if is_loud { self.paint.bad(words) } else { words.to_owned() };
         self.say(&format!("{after} {who}: {words}"));
     }
@@ -179,9 +194,13 @@ impl View {
                 drop(all.clone());
             }
         }
-        let reason = task.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let reason = task.reason.as_ref().filter(|reason| !outcome.text.contains(reason.as_str()));
+        let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
         let text = format!("{}{reason}", outcome.text);
         eprintln!("{}", if outcome.code == 0 { self.paint.good(&text) } else { self.paint.bad(&text) });
+        if let Some(advice) = &outcome.advice {
+            eprintln!("  {advice}");
+        }
     }
 }
 

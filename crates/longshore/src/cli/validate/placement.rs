@@ -142,7 +142,11 @@ fn port_check(machine: &Machine, port: u16, protocol: &str) -> Check {
         };
         if let Some(container) = task.own_containers().find(holds) {
             let (id, name) = (text::short(&task.id), task.name());
-            return Check::new("port", false, format!("{subject} is in use by {} of task {id} ({name})", container.name));
+            return Check::new(
+                "port",
+                false,
+                format!("{subject} is in use by {} of task {id} ({name})", container.name),
+            );
         }
     }
     if let Some(holder) = host::listeners::who_listens(port).filter(|_| protocol == "tcp") {
