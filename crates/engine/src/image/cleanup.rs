@@ -91,11 +91,8 @@ impl Removing {
 impl Cleanup {
     /// A failure: the first one costs nothing but this cycle, each further one doubles the pause.
     fn stumble(&mut self, subject: Subject, error: &str, cycle_began: Mono, interval: Duration) -> &Trouble {
-        let trouble = self.troubles.entry(subject).or_insert(Trouble {
-            failures: 0,
-            until: cycle_began,
-            error: String::new(),
-        });
+        let trouble =
+            self.troubles.entry(subject).or_insert(Trouble { failures: 0, until: cycle_began, error: String::new() });
         let pause = interval.saturating_mul(1 << trouble.failures.min(16)).min(LONGEST_PAUSE);
         trouble.failures += 1;
         trouble.until = cycle_began + pause;

@@ -165,7 +165,10 @@ impl Engine {
                 let reason = keep(record, &wanted, settings, &images.cleanup, Leniency::default(), now);
                 let waits = match &reason {
                     None => Some(Duration::ZERO),
-                    Some(Keep::Young { until }) => Duration::try_from(until.duration_since(now.wall)).ok(),
+                    // At that moment it is not older yet.
+                    Some(Keep::Young { until }) => Duration::try_from(until.duration_since(now.wall))
+                        .ok()
+                        .map(|left| left + Duration::from_nanos(1)),
                     Some(Keep::Troubled { until, .. }) => Some(*until),
                     Some(Keep::Held | Keep::Wanted { .. } | Keep::Excluded { .. }) => None,
                 };

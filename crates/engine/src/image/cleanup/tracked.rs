@@ -55,12 +55,10 @@ impl Engine {
         let Some(record) = chosen else { return self.after_tracked(step) };
         let entry = CollectionEntry::image(&record.id, record.names.iter().cloned().collect(), record.size);
         let is_nameless = record.names.is_empty();
-        let names = if is_nameless {
-            VecDeque::from([record.id.to_string()])
-        } else {
-            record.names.iter().cloned().collect()
-        };
-        let job = Job { id: record.id.clone(), names, is_nameless, digests: None, entry, has_removed: false, error: None };
+        let names =
+            if is_nameless { VecDeque::from([record.id.to_string()]) } else { record.names.iter().cloned().collect() };
+        let job =
+            Job { id: record.id.clone(), names, is_nameless, digests: None, entry, has_removed: false, error: None };
         cycle.tried.insert(job.id.clone());
         if cycle.options.is_dry_run {
             cycle.collection.removed.push(job.entry);

@@ -188,7 +188,9 @@ impl Engine {
             .filter(|image| strangers.users.get(&image.id).is_none_or(|users| *users == 0))
             // The age is since the build, as the reference has it.
             .filter(|image| {
-                image.created.is_some_and(|built| leniency.ignores_age || is_older(built, settings.image_minimum_age, now))
+                image
+                    .created
+                    .is_some_and(|built| leniency.ignores_age || is_older(built, settings.image_minimum_age, now))
             })
             .filter(|image| !image.repo_tags.iter().any(|tag| is_excluded(tag, &self.core.config.image_cleanup)))
             .filter(|image| {
