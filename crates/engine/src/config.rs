@@ -46,6 +46,10 @@ pub struct EngineConfig {
     pub pulls_dependents_upfront: bool,
     /// Whether a shared volume that exists must have equal labels and options.
     pub matches_shared_volumes_fully: bool,
+    /// Limits for tasks as a whole; `None` where they are switched off or cannot be had (spec 20 §11.1).
+    pub task_limits: Option<TaskLimits>,
+    /// Whether a container without a memory limit gets its task's (cgroup v2 only, spec 20 §4.3).
+    pub propagates_task_memory: bool,
     /// Whether state outlives the process; without it no restart adopts anything.
     pub is_checkpointed: bool,
 }
@@ -79,6 +83,7 @@ pub struct HostFacts {
     pub cpu_architecture: String,
     /// `ECS_DETAILED_OS_FAMILY`, else `LINUX`.
     pub detailed_os_family: String,
+    /// Whether the pause image is there, or can be loaded when a task needs it.
     pub is_pause_image_loaded: bool,
     pub gpu_ids: Vec<String>,
     pub gpu_driver_version: String,
@@ -112,11 +117,29 @@ pub struct Features {
     pub is_apparmor_capable: bool,
     pub has_task_iam_role: bool,
     pub has_task_iam_role_network_host: bool,
-    pub has_task_cpu_mem_limit: bool,
     pub is_docker_health_check_disabled: bool,
     pub has_awslogs_execution_role: bool,
     pub volume_plugin_capabilities: Vec<String>,
     pub has_gpu_support: bool,
+}
+
+/// How tasks are limited as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskLimits {
+    pub naming: CgroupNaming,
+    /// `ECS_CGROUP_CPU_PERIOD`: 8 to 100 ms.
+    pub cpu_period: Duration,
+    /// `ECS_TASK_PIDS_LIMIT`.
+    pub pids: Option<u32>,
+}
+
+/// What the Engine's cgroup driver takes for a parent (spec 20 trap 56).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CgroupNaming {
+    /// A path: the cgroupfs driver.
+    Path,
+    /// The name of a slice: the systemd driver.
+    Slice,
 }
 
 /// How images are pulled.
@@ -223,6 +246,8 @@ impl Default for EngineConfig {
             is_ipv6_binding_excluded: true,
             pulls_dependents_upfront: false,
             matches_shared_volumes_fully: false,
+            task_limits: None,
+            propagates_task_memory: false,
             is_checkpointed: true,
         }
     }

@@ -23,6 +23,7 @@ pub enum Route {
     /// An inspection beside the container's transition.
     Observation(TaskId, usize),
     Volume(TaskId, usize),
+    Cgroup(TaskId),
     Resolution(FetchKey),
     Pull(FetchKey),
     Ports,

@@ -2,7 +2,7 @@
 //! Docker JSON laid over it, and on top what only the agent may decide.
 //!
 //! Knows Docker's body, not its versions: what a daemon's version does not take is left out by whoever sends it.
-//! Not here yet: task cgroups, GPUs, FireLens, Service Connect, EBS, ECS Exec, credential specs; admission
+//! Not here yet: GPUs, FireLens, Service Connect, EBS, ECS Exec, credential specs; admission
 //! refuses tasks that need those which cannot be left out.
 
 mod host_config;
@@ -39,7 +39,7 @@ impl std::fmt::Debug for CreateRequest {
 /// # Errors
 /// `HostConfigError` or `DockerClientConfigError` with the texts of spec 20 §4.12.
 pub fn create_request(task: &Task, container: &Container, config: &EngineConfig) -> Result<CreateRequest, NamedError> {
-    let host = host_config::host_config(task, container)?;
+    let host = host_config::host_config(task, container, config)?;
     let mut body = container_config(task, container, config)?;
     body.insert("HostConfig".into(), Value::Object(host));
     body.insert("NetworkingConfig".into(), json!({}));

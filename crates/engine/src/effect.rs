@@ -11,6 +11,8 @@ use wire::ecs::{
 };
 use wire::ids::{CredentialsId, ImageRef};
 
+use crate::task::CgroupLimits;
+
 /// The number under which an effect's answer comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct EffectId(pub u64);
@@ -113,6 +115,24 @@ pub enum Effect {
         deadline: Duration,
     },
 
+    /// Make a task's cgroup where it is missing, in every hierarchy, and set its limits. With `keeps_limits` one that
+    /// is there keeps those that it has: somebody may have changed them since.
+    CreateCgroup {
+        /// Docker's name for it (spec 20 §4.3).
+        parent: String,
+        limits: CgroupLimits,
+        keeps_limits: bool,
+        deadline: Duration,
+    },
+    /// One that is not there is success.
+    RemoveCgroup {
+        parent: String,
+        deadline: Duration,
+    },
+    /// See to it that the image that the agent brings along is there.
+    LoadPauseImage {
+        deadline: Duration,
+    },
     /// Create under a name that was written down before; a container of that name is success after inspection.
     CreateContainer {
         name: String,

@@ -276,6 +276,10 @@ impl Engine {
                 task.apply_volume(cx, index, outcome);
                 task.settle(cx);
             }),
+            Route::Cgroup(task) => self.touch(now, &task, step, |task, cx| {
+                task.apply_cgroup(cx, id, outcome);
+                task.settle(cx);
+            }),
             Route::Resolution(key) => {
                 let deliveries = self.core.apply_resolution(step, now, &key, outcome);
                 self.deliver(now, deliveries, step);
@@ -625,6 +629,7 @@ impl Task {
     fn apply_container_answer(&mut self, cx: &mut Cx<'_>, index: usize, id: EffectId, outcome: Outcome) {
         match self.containers[index].work.as_ref().map(|w| w.stage) {
             Some(Stage::Create(effect)) if effect == id => self.apply_create(cx, index, outcome),
+            Some(Stage::Load(effect)) if effect == id => self.apply_loaded(cx, index, outcome),
             Some(Stage::Start(effect)) if effect == id => self.apply_start(cx, index, outcome),
             Some(Stage::StartInspect(effect)) if effect == id => self.apply_start_inspect(cx, index, outcome),
             Some(Stage::Stop(effect)) if effect == id => self.apply_stop(cx, index, outcome),

@@ -58,6 +58,12 @@ pub enum Fact {
         name: String,
         error: String,
     },
+    CgroupCreated {
+        parent: String,
+    },
+    CgroupFailed {
+        error: String,
+    },
     Creating {
         docker_name: String,
     },
@@ -135,6 +141,7 @@ impl Fact {
             }
             Self::ImageFailed { .. }
             | Self::VolumeFailed { .. }
+            | Self::CgroupFailed { .. }
             | Self::StartFailed { .. }
             | Self::Failed { .. }
             | Self::DependencyFailed { .. }
@@ -143,6 +150,7 @@ impl Fact {
             | Self::Vanished => Level::Warn,
             Self::Agent { level, .. } => *level,
             Self::Creating { .. }
+            | Self::CgroupCreated { .. }
             | Self::Created
             | Self::Reported { .. }
             | Self::NotRestarted { .. }
@@ -167,6 +175,8 @@ impl Fact {
             Self::ImageFailed { .. } => "image_failed",
             Self::VolumeCreated { .. } => "volume_created",
             Self::VolumeFailed { .. } => "volume_failed",
+            Self::CgroupCreated { .. } => "cgroup_created",
+            Self::CgroupFailed { .. } => "cgroup_failed",
             Self::Creating { .. } => "creating",
             Self::Created => "created",
             Self::Adopted { .. } => "adopted",
@@ -219,6 +229,8 @@ impl std::fmt::Display for Fact {
             }
             Self::VolumeCreated { name } => write!(f, "volume {name} is there"),
             Self::VolumeFailed { name, error } => write!(f, "volume {name} failed: {error}"),
+            Self::CgroupCreated { parent } => write!(f, "cgroup {parent} is there"),
+            Self::CgroupFailed { error } => write!(f, "cgroup failed: {error}"),
             Self::Creating { docker_name } => write!(f, "creating {docker_name}"),
             Self::Created => write!(f, "created"),
             Self::Adopted { status } => write!(f, "found in the container engine, {status}"),

@@ -1,5 +1,6 @@
 //! What moves tasks: the loop that settles a task after each fact, and the transitions of containers.
 
+mod cgroups;
 mod cleanup;
 mod images;
 mod launch;

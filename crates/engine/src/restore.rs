@@ -13,7 +13,7 @@ use crate::image::ImageRecord;
 use crate::rows;
 use crate::status::TaskStatus;
 use crate::step::StoredRow;
-use crate::task::{Admission, Moment, Task, TaskDefinition, TaskState, Volume};
+use crate::task::{Admission, Cgroup, Moment, Task, TaskDefinition, TaskState, Volume};
 use crate::time::Mono;
 
 /// What the store held.
@@ -146,6 +146,7 @@ impl Task {
         Self {
             containers,
             volumes,
+            cgroup: Cgroup::default(),
             state: TaskState { accepted_at: Some(now), ..TaskState::default() },
             definition: std::sync::Arc::new(definition),
             admission: Admission::New,

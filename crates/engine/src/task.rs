@@ -1,6 +1,7 @@
 //! A task: what was asked for ([`TaskDefinition`]), how far it is ([`TaskState`]), its containers and volumes.
 
 mod admit;
+pub mod cgroup;
 mod definition;
 pub mod history;
 mod state;
@@ -8,6 +9,7 @@ pub mod status;
 pub mod volume;
 
 pub use admit::{Rejection, admit};
+pub use cgroup::{Cgroup, CgroupDefinition, CgroupLimits, CgroupState, CgroupWork, CpuLimit};
 pub use definition::{NetworkMode, TaskDefinition};
 pub use history::Moment;
 pub use state::{Admission, TaskState};
@@ -27,6 +29,7 @@ pub struct Task {
     /// In payload order, internal ones last.
     pub containers: Vec<Container>,
     pub volumes: Vec<Volume>,
+    pub cgroup: Cgroup,
     pub admission: Admission,
     /// What happened to it, oldest first.
     pub history: Vec<Moment>,

@@ -22,6 +22,14 @@ pub fn resource_initialization(arn: &str, cause: &str) -> String {
 /// A task that must stop and cannot.
 pub const NO_PROGRESS: &str = "TaskStateError: Agent could not progress task's state to stopped";
 
+/// A task whose cgroup could not be made (spec 20 §11.5).
+pub const CGROUP_FAILED: &str = "CgroupError: Agent could not create task's platform resources";
+
+/// A task that needs the image which the agent brings along, and which the Engine does not take.
+pub fn pause_image(cause: &str) -> String {
+    format!("PauseImageError: Agent could not load the image for shared namespaces: {cause}")
+}
+
 pub const OUT_OF_MEMORY: &str = "Container killed due to memory usage";
 pub const VANISHED: &str = "No container matching saved ID found";
 

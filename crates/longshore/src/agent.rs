@@ -1,13 +1,19 @@
 //! The node agent: reads its settings, looks at the machine, and drives the engine.
 
 pub(crate) mod command;
+mod endpoints;
 mod facts;
+mod limits;
+mod moving_in;
+mod pause_image;
 mod perform;
 mod ports;
 pub(crate) mod published;
 mod registry_auth;
 mod run;
+mod sampler;
 mod sockets;
+mod telemetry;
 pub(crate) mod vault;
 
 use std::path::Path;
@@ -15,12 +21,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws::json11::{ECS_TARGET_PREFIX, Service};
-use aws::{Connector, ConnectorOptions, CredentialsChain, CredentialsSource, EndpointRules, Imds, Json11, Proxies};
+use aws::{Connector, ConnectorOptions, CredentialsChain, CredentialsSource, EndpointRules, Imds, Json11, MetadataItem, Proxies};
 use host::store::{Store, StoreThread};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::Config;
+use moving_in::HeldOff;
 use published::Published;
 use vault::Vault;
 
@@ -69,6 +77,8 @@ pub(crate) struct Outside {
     pub config: Arc<Config>,
     pub published: Published,
     pub vault: Vault,
+    pub cgroups: host::cgroup::Cgroups,
+    pub pause_image: pause_image::PauseImage,
     pub sockets: sockets::Sockets,
 }
 
@@ -85,13 +95,21 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
     let config = Arc::new(config);
     let docker = docker::Engine::connect(&config.docker.endpoint)
         .map_err(|error| ExitReport::new(1, format!("DOCKER_HOST is not usable: {error}")))?;
-    let store = open_store(&config)?;
     let imds = if is_imds_blackholed || config.identity.external {
         Imds::blackholed()
     } else {
         Imds::from_vars(&|name| lookup(name))
     };
-    let (docker_facts, machine) = tokio::try_join!(facts::docker(&docker), facts::machine(&config, &imds))?;
+    // Until the agent ends, the reference agent does not start on this data directory.
+    let (store, _held_off) = match open_store(&config, &imds).await? {
+        Some((store, held_off)) => (Some(store), held_off),
+        None => (None, None),
+    };
+    let cgroups = limits::cgroups(&config.capacity.cgroup_path);
+    let driver = async { Ok(limits::driver(&config, &docker).await) };
+    let (docker_facts, machine, driver) =
+        tokio::try_join!(facts::docker(&docker), facts::machine(&config, &imds), driver)?;
+    let task_limits = limits::task_limits(&config, &cgroups, &driver, &docker_facts.extended_api_versions).await?;
     info!(
         engine = docker_facts.version.as_str(),
         endpoint = config.docker.endpoint.as_str(),
@@ -134,7 +152,8 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         Some((rows, thread)) => (rows, Some(thread)),
         None => (Vec::new(), None),
     };
-    let engine_config = facts::engine_config(&config, docker_facts, machine);
+    let vpc_id = machine.vpc_id.clone();
+    let engine_config = facts::engine_config(&config, docker_facts, machine, task_limits);
     let outside = Outside {
         docker,
         ecs,
@@ -143,35 +162,83 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         config: Arc::clone(&config),
         published: published.clone(),
         vault: Vault::default(),
+        cgroups,
+        pause_image: pause_image::PauseImage::default(),
         sockets: sockets::Sockets::default(),
     };
-    let serving = ports::serve(listeners, shutdown.clone());
+    let serving = serve(&outside, listeners, vpc_id, began, &shutdown);
     let engine = engine::Engine::new(engine_config, crate::plane::random_seed(), rows);
     let report = run::drive(engine, outside, thread, shutdown.clone(), began).await;
     shutdown.cancel();
-    let _ = serving.await;
+    let _ = tokio::time::timeout(FAREWELL, serving.join_all()).await;
     Ok(report)
 }
 
-fn open_store(config: &Config) -> Result<Option<(Vec<engine::StoredRow>, StoreThread)>, ExitReport> {
+/// Starts what works beside the engine: the local endpoints, the sampling of containers, and telemetry.
+fn serve(
+    outside: &Outside,
+    listeners: ports::Listeners,
+    vpc_id: Option<String>,
+    began: Instant,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
+    let config = &outside.config;
+    let samples = sampler::Samples::new(config.telemetry.metrics_disabled);
+    let clock = move || engine::Now { mono: engine::Mono(began.elapsed()), wall: jiff::Timestamp::now() };
+    let mut endpoints = endpoints::Endpoints::new(
+        outside.published.clone(),
+        outside.vault.clone(),
+        Arc::clone(config),
+        outside.docker.clone(),
+        samples.clone(),
+        Box::new(clock),
+    );
+    endpoints.version = format!("Amazon ECS Agent - v{PROTOCOL_VERSION} ({PROTOCOL_HASH})");
+    endpoints.ecs = Some(endpoints::Ecs::new(outside.ecs.clone(), &user_agent(config)));
+    endpoints.vpc_id = vpc_id.unwrap_or_default();
+    let endpoints = Arc::new(endpoints);
+    let telemetry = telemetry::Telemetry {
+        config: Arc::clone(config),
+        credentials: outside.credentials.clone(),
+        docker: outside.docker.clone(),
+        published: outside.published.clone(),
+        samples: samples.clone(),
+        sockets: outside.sockets.clone(),
+        began,
+    };
+    let mut serving = JoinSet::new();
+    let ports::Listeners { introspection, tasks } = listeners;
+    serving.spawn(endpoints::serve_introspection(introspection, Arc::clone(&endpoints), shutdown.clone()));
+    serving.spawn(endpoints::serve_tasks(tasks, endpoints, shutdown.clone()));
+    serving.spawn(sampler::run(samples, outside.published.clone(), outside.docker.clone(), None, shutdown.clone()));
+    serving.spawn(telemetry.run(shutdown.clone()));
+    serving
+}
+
+async fn open_store(config: &Config, imds: &Imds) -> Result<Option<(Restored, Option<HeldOff>)>, ExitReport> {
     if !config.state.checkpoint {
         return Ok(None);
     }
     let path = config.state.data_dir.join(STORE);
-    let opened = Store::open(&path, "agent").map_err(|error| {
+    let mut opened = Store::open(&path, "agent").map_err(|error| {
         let code = if matches!(error, host::store::StoreError::Held { .. }) { 1 } else { 5 };
         ExitReport::new(code, format!("state cannot be opened: {error}"))
     })?;
     if let Some(aside) = &opened.set_aside {
         warn!(kept = %aside.display(), "the stored state was damaged; it was kept aside, and the agent starts without it");
     }
+    let instance_id = || async { imds.get_patiently(&MetadataItem::InstanceId).await.ok() };
+    let was_set_aside = opened.set_aside.is_some();
+    let held_off =
+        moving_in::take_over(&config.state.data_dir, &mut opened.store, was_set_aside, instance_id).await?;
     let failed = |error: &dyn std::fmt::Display| ExitReport::new(5, format!("{}: {error}", display(&path)));
-    let rows = opened.store.load_all().map_err(|error| failed(&error))?;
-    let rows =
-        rows.into_iter().map(|row| engine::StoredRow { table: row.table, key: row.key, value: row.value }).collect();
+    let rows = moving_in::engine_rows(opened.store.load_all().map_err(|error| failed(&error))?);
     let thread = StoreThread::start(opened.store).map_err(|error| failed(&error))?;
-    Ok(Some((rows, thread)))
+    Ok(Some(((rows, thread), held_off)))
 }
+
+/// What the store held, and the thread that writes it from now on.
+type Restored = (Vec<engine::StoredRow>, StoreThread);
 
 /// The agent's store within the data directory.
 const STORE: &str = "longshore.db";

@@ -85,6 +85,10 @@ fn missing_credentials(task: &Task, container: &Container, core: &Core) -> Optio
 }
 
 fn missing_for_pull(task: &Task, container: &Container) -> Option<String> {
+    // Pause containers too: the Engine would make the cgroup for one, and without limits (spec 20 trap 22).
+    if task.lacks_cgroup() {
+        return Some("waits for the task's cgroup".to_owned());
+    }
     for mount in &container.definition.mounts {
         let volume = task.volumes.iter().find(|v| v.definition.name == mount.source_volume);
         if let Some(volume) = volume

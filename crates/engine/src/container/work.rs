@@ -19,6 +19,8 @@ pub enum Stage {
     Resolve,
     /// The shared pull.
     Pull,
+    /// The image that the agent brings along.
+    Load(EffectId),
     /// Host ports for the mapping with this index.
     Ports {
         mapping: usize,
@@ -61,6 +63,7 @@ impl Stage {
         match self {
             Self::Resolve => "resolving the image's digest",
             Self::Pull => "pulling the image",
+            Self::Load(_) => "loading the image",
             Self::Ports { .. } => "choosing host ports",
             Self::Create(_) => "creating",
             Self::Start(_) | Self::StartInspect(_) => "starting",

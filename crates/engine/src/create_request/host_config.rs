@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use wire::gojson::overlay;
 
 use super::{decode, insert_below, members};
+use crate::config::EngineConfig;
 use crate::container::{Container, ContainerPorts, Kind, NamedError, PortMapping};
 use crate::task::Task;
 
@@ -19,22 +20,37 @@ fn wrong(text: impl Into<String>) -> NamedError {
 }
 
 /// Builds the whole `HostConfig`.
-pub(super) fn host_config(task: &Task, container: &Container) -> Result<Map<String, Value>, NamedError> {
+pub(super) fn host_config(
+    task: &Task,
+    container: &Container,
+    config: &EngineConfig,
+) -> Result<Map<String, Value>, NamedError> {
     let mut host = Map::new();
     host.insert("Links".into(), links(task, container)?.into());
     host.insert("PortBindings".into(), Value::Object(port_bindings(container)?));
     host.insert("VolumesFrom".into(), volumes_from(task, container)?.into());
     host.insert("Binds".into(), binds(task, container)?.into());
-    host.insert("Memory".into(), memory(container.definition.memory_mib).into());
+    host.insert("Memory".into(), memory(memory_mib(task, container, config)).into());
     host.insert("CpuShares".into(), container.definition.cpu.clamp(CPU_SHARES.0, CPU_SHARES.1).into());
     if let Some(text) = &container.definition.docker.host_config {
         decode(text)
             .and_then(|over| overlay(&mut host, &over, members::HOST_CONFIG))
             .map_err(|cause| wrong(format!("Unable to decode given host config: {cause}")))?;
     }
+    if let Some(cgroup) = &task.definition.cgroup {
+        host.insert("CgroupParent".into(), cgroup.parent.as_str().into());
+    }
     apply_namespaces(&mut host, task, container)?;
     apply_log_options(&mut host, task, container)?;
     Ok(host)
+}
+
+/// The container's own limit, else its task's where the operator wants that.
+fn memory_mib(task: &Task, container: &Container, config: &EngineConfig) -> u64 {
+    match container.definition.memory_mib {
+        0 if config.propagates_task_memory => task.definition.memory_mib,
+        own => own,
+    }
 }
 
 fn memory(mib: u64) -> u64 {

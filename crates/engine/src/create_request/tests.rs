@@ -7,7 +7,7 @@ use wire::gojson;
 use super::*;
 use crate::container::ChosenPorts;
 use crate::rng::Rng;
-use crate::task::{Admission, TaskState, admit};
+use crate::task::{Admission, Cgroup, TaskState, admit};
 
 const ARN: &str = "arn:aws:ecs:us-west-2:123456789012:task/lab/0f";
 
@@ -31,6 +31,7 @@ fn task(members: Value) -> Task {
         state: TaskState::default(),
         containers,
         volumes: vec![],
+        cgroup: Cgroup::default(),
         admission: Admission::New,
         history: vec![],
         history_written: 0,
@@ -373,4 +374,27 @@ fn drawn_names() {
 fn a_request_does_not_print_its_environment() {
     let task = task_of(json!({"environment": {"PASSWORD": "hush"}}));
     assert!(!format!("{:?}", request(&task, "main").unwrap()).contains("hush"));
+}
+
+#[test]
+fn the_tasks_cgroup_wins_over_the_payloads() {
+    let mut task = task_on_host(&json!({"CgroupParent": "/mine"}));
+    assert_eq!(at(&task, "/HostConfig/CgroupParent"), "/mine", "task limits are off");
+    let cgroup = crate::task::CgroupDefinition { parent: "/ecs/0f".into(), ..Default::default() };
+    Arc::make_mut(&mut task.definition).cgroup = Some(cgroup);
+    assert_eq!(at(&task, "/HostConfig/CgroupParent"), "/ecs/0f");
+}
+
+#[test]
+fn a_tasks_memory_is_its_containers_where_that_is_wanted() {
+    let mut task = task_of(json!({}));
+    Arc::make_mut(&mut task.definition).memory_mib = 64;
+    let memory = |task: &Task, propagates_task_memory| {
+        let config = EngineConfig { propagates_task_memory, ..config() };
+        let request = create_request(task, &task.containers[0], &config).unwrap();
+        request.body["HostConfig"]["Memory"].as_u64().unwrap()
+    };
+    assert_eq!((memory(&task, false), memory(&task, true)), (0, 64 << 20));
+    Arc::make_mut(&mut task.containers[0].definition).memory_mib = 32;
+    assert_eq!(memory(&task, true), 32 << 20, "its own limit stays");
 }

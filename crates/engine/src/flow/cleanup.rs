@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::event::{FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::status::TaskStatus;
-use crate::task::{Task, VolumeKind, VolumeState};
+use crate::task::{CgroupWork, Task, VolumeKind, VolumeState};
 
 const REMOVE_CONTAINER: Duration = Duration::from_secs(300);
 const REMOVE_VOLUME: Duration = Duration::from_secs(300);
@@ -102,6 +102,7 @@ impl Task {
 
     /// A pause between two attempts at a removal is over.
     pub(crate) fn resume_removal(&mut self, cx: &mut Cx<'_>) {
+        self.resume_cgroup_removal(cx);
         for index in 0..self.containers.len() {
             let Some(Stage::StopPause { until }) = self.containers[index].work.as_ref().map(|w| w.stage) else {
                 continue;
@@ -115,7 +116,7 @@ impl Task {
         self.go_on_removing(cx);
     }
 
-    /// Containers first, then the volumes that they used.
+    /// Containers first, then what they used: volumes and the cgroup.
     fn go_on_removing(&mut self, cx: &mut Cx<'_>) {
         if self.containers.iter().any(|c| c.work.is_some()) {
             return;
@@ -140,6 +141,7 @@ impl Task {
             volume.removal.attempt += 1;
             volume.removal.pause_until = None;
         }
+        self.remove_cgroup(cx, 1);
     }
 
     pub(crate) fn apply_volume_removed(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
@@ -166,6 +168,7 @@ impl Task {
         self.state.is_being_removed
             && self.containers.iter().all(|c| c.work.is_none())
             && self.volumes.iter().all(|v| v.work.is_none() && v.removal.pause_until.is_none())
+            && self.cgroup.work == CgroupWork::None
     }
 }
 

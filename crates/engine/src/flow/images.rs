@@ -29,6 +29,8 @@ const PULL_ATTEMPTS: u32 = 5;
 const PULL_ATTEMPTS_FINAL: u32 = 2;
 const TAG_ATTEMPTS: u32 = 5;
 const TAG_DEADLINE: Duration = Duration::from_secs(30);
+/// For the image that the agent brings along (spec 20 §7.4).
+const LOAD_DEADLINE: Duration = Duration::from_secs(120);
 const FIRST_PROGRESS: Duration = Duration::from_secs(300);
 
 /// What a look-up or pull means for those who waited for it.
@@ -101,6 +103,17 @@ impl Task {
         false
     }
 
+    /// The image that the agent brings along is there, or cannot be had.
+    pub(crate) fn apply_loaded(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
+        self.containers[index].work = None;
+        if let Outcome::Failed(failure) = outcome {
+            self.note_on(cx, index, Fact::Failed { error: failure.text.clone() });
+            self.stop(Some(&text::pause_image(&failure.text)));
+        } else {
+            self.containers[index].advance(ContainerStatus::Pulled);
+        }
+    }
+
     /// The digest is known, or cannot be.
     pub(crate) fn apply_resolved(&mut self, cx: &mut Cx<'_>, index: usize, result: &ResolutionResult) {
         let Some(Stage::Resolve) = self.containers[index].work.as_ref().map(|w| w.stage) else { return };
@@ -127,7 +140,10 @@ impl Task {
     /// Begins the pull, or uses what is here; true when that needs no waiting.
     pub(crate) fn begin_pull(&mut self, cx: &mut Cx<'_>, index: usize) -> bool {
         if self.containers[index].definition.kind.is_internal() {
-            return self.containers[index].advance(ContainerStatus::Pulled);
+            let route = Route::Container(self.id().clone(), index);
+            let effect = cx.core.ask(cx.step, route, Effect::LoadPauseImage { deadline: LOAD_DEADLINE });
+            self.containers[index].begin(Stage::Load(effect), cx.now);
+            return false;
         }
         if let Some(facts) = self.containers[index].local_image.take() {
             self.note_on(cx, index, Fact::UsesLocalImage);
@@ -227,10 +243,8 @@ impl Task {
         let state = container.change();
         state.image_id = Some(facts.id.clone());
         state.has_image_region = facts.has_region;
-        if state.image_digest.is_none()
-            && let Ok(digest) = facts.digest_for(&ImageRef::from(name))
-        {
-            state.image_digest = digest;
+        if state.image_digest.is_none() {
+            state.image_digest = facts.digest_for(&ImageRef::from(name));
         }
     }
 }
@@ -337,10 +351,7 @@ impl Core {
         let result = match (&resolution.stage, outcome) {
             (ResolutionStage::Local(_), Outcome::Image(inspect)) => {
                 let facts = ImageFacts::from(&*inspect);
-                match facts.digest_for(&key.image) {
-                    Ok(digest) => ResolutionResult { digest, error: None, local: Some(facts) },
-                    Err(error) => ResolutionResult { digest: None, error: Some(error), local: Some(facts) },
-                }
+                ResolutionResult { digest: facts.digest_for(&key.image), error: None, local: Some(facts) }
             }
             (ResolutionStage::Local(_), Outcome::Failed(failure))
                 if self.config.pulls.behavior == PullBehavior::Once =>

@@ -9,7 +9,7 @@ use crate::core::Timer;
 use crate::fact::Fact;
 use crate::ledger::{PATIENCE, Request};
 use crate::status::{ContainerStatus, TaskStatus};
-use crate::task::{Admission, Task};
+use crate::task::{Admission, CgroupWork, Task};
 use crate::text;
 
 impl Task {
@@ -26,6 +26,7 @@ impl Task {
             if !self.is_admitted(cx) {
                 break;
             }
+            self.settle_cgroup(cx);
             let mut has_moved = self.settle_volumes(cx);
             for index in 0..self.containers.len() {
                 has_moved |= self.settle_container(cx, index);
@@ -182,7 +183,7 @@ impl Task {
             return false;
         }
         let is_moot = match container.work.as_ref().map(|work| work.stage) {
-            Some(Stage::Resolve | Stage::Pull | Stage::Ports { .. }) => true,
+            Some(Stage::Resolve | Stage::Pull | Stage::Load(_) | Stage::Ports { .. }) => true,
             Some(Stage::Create(effect) | Stage::Start(effect)) => cx.core.recall(effect),
             Some(
                 Stage::StartInspect(_)
@@ -209,6 +210,7 @@ impl Task {
         self.state.desired == TaskStatus::Stopped
             && self.containers.iter().all(|c| c.work.is_none() && c.observation.is_none())
             && self.volumes.iter().all(|v| v.work.is_none())
+            && self.cgroup.work == CgroupWork::None
     }
 
     fn give_up(&mut self, cx: &mut Cx<'_>) {

@@ -62,8 +62,8 @@ const TABLE: &[(&str, &str, Rule)] = &[
     (AWS, "apparmor", When(|config| config.registration.features.is_apparmor_capable)),
     (AWS, "task-iam-role", When(|config| config.registration.features.has_task_iam_role && speaks(config, "1.19"))),
     (AWS, "task-iam-role-network-host", When(|config| config.registration.features.has_task_iam_role_network_host && speaks(config, "1.19"))),
-    (ECS, "task-cpu-mem-limit", NotYet("task limits, with API 1.22")),
-    (ECS, "increased-task-cpu-limit", NotYet("task limits")),
+    (ECS, "task-cpu-mem-limit", When(has_task_limits)),
+    (ECS, "increased-task-cpu-limit", When(has_task_limits)),
     (ECS, "task-eni", NotYet("awsvpc")),
     (ECS, "task-eni.ipv6", NotYet("awsvpc")),
     (ECS, "cni-plugin-version", NotYet("awsvpc")),
@@ -143,6 +143,11 @@ fn named(prefix: &str, rest: &str, item: &str) -> Attribute {
 /// Whether the version is in the extended set of the Engine's API versions (spec 20 §7.3).
 fn speaks(config: &EngineConfig, version: &str) -> bool {
     config.docker.extended_api_versions.iter().any(|spoken| spoken == version)
+}
+
+/// The operator wants limits for whole tasks, and they can be had.
+fn has_task_limits(config: &EngineConfig) -> bool {
+    config.task_limits.is_some() && speaks(config, "1.22")
 }
 
 fn api_versions(config: &EngineConfig) -> Vec<String> {

@@ -12,6 +12,7 @@ mod volume;
 use wire::acs;
 use wire::ids::{CredentialsId, ImageRef, TaskArn};
 
+use super::cgroup::define as define_cgroup;
 use super::{NetworkMode, TaskDefinition};
 use crate::config::EngineConfig;
 use crate::container::{Definition, Kind};
@@ -85,6 +86,10 @@ fn read(task: acs::Task, arn: &TaskArn, config: &EngineConfig, rng: &mut Rng) ->
     if let Some(need) = support::unsupported(&task) {
         return Err(Trouble::Impossible(need));
     }
+    let cpu = task.cpu.max(0.0);
+    let memory_mib = u64::try_from(task.memory).unwrap_or_default();
+    let define = |limits| define_cgroup(&arn.task_id(), cpu, memory_mib, &containers, limits);
+    let cgroup = config.task_limits.as_ref().map(define).transpose().map_err(Trouble::Impossible)?;
     ordering::check_names(&containers)?;
     ordering::add_implied(&mut containers)?;
     for container in &mut containers {
@@ -106,10 +111,11 @@ fn read(task: acs::Task, arn: &TaskArn, config: &EngineConfig, rng: &mut Rng) ->
         network_mode: NetworkMode::from(task.network_mode.as_str()),
         pid_mode: task.pid_mode,
         ipc_mode: task.ipc_mode,
-        cpu: task.cpu.max(0.0),
-        memory_mib: u64::try_from(task.memory).unwrap_or_default(),
+        cpu,
+        memory_mib,
         containers,
         volumes,
+        cgroup,
         associations: task.associations,
         task_credentials,
         execution_credentials,

@@ -5,6 +5,7 @@ use wire::acs::Association;
 use wire::ids::{CredentialsId, TaskArn, TaskId};
 
 use crate::container::Definition;
+use crate::task::cgroup::CgroupDefinition;
 use crate::task::volume::VolumeDefinition;
 
 /// A task's network mode (spec 10 §3.4).
@@ -65,6 +66,8 @@ pub struct TaskDefinition {
     pub memory_mib: u64,
     pub containers: Vec<Definition>,
     pub volumes: Vec<VolumeDefinition>,
+    /// Limits of the task as a whole; `None` where those are switched off.
+    pub cgroup: Option<CgroupDefinition>,
     pub associations: Vec<Association>,
     pub task_credentials: Option<CredentialsId>,
     pub execution_credentials: Option<CredentialsId>,

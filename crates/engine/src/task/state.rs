@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outbox::Report;
 use crate::status::TaskStatus;
+use crate::task::cgroup::CgroupState;
 use crate::task::volume::VolumeState;
 use crate::time::Mono;
 
@@ -29,6 +30,7 @@ pub struct TaskState {
     pub reason: Option<String>,
     /// By position in the definition.
     pub volumes: Vec<VolumeState>,
+    pub cgroup: CgroupState,
     /// Reports that are not acknowledged yet, in order. Invariant: the front one is sent before any other.
     pub reports: VecDeque<Report>,
     /// Whether clean-up began: from then on nothing is looked at any more.

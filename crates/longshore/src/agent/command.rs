@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::published::Published;
-use super::{AgentOptions, PROTOCOL_HASH, PROTOCOL_VERSION, facts, run};
+use super::{AgentOptions, ExitReport, PROTOCOL_HASH, PROTOCOL_VERSION, facts, limits, run};
 use crate::cli::AgentArgs;
 use crate::config::{Config, ConfigError, Inputs, Warning, unknown_variables};
 use crate::log;
@@ -126,15 +126,20 @@ async fn print_attributes(config: &Config, imds: &Imds) -> i32 {
             return 1;
         }
     };
-    let gathered = tokio::try_join!(facts::docker(&docker), facts::machine(config, imds));
-    let (docker, machine) = match gathered {
-        Ok(gathered) => gathered,
-        Err(report) => {
+    let gathered = async {
+        let driver = limits::driver(config, &docker).await;
+        let (docker, machine) = tokio::try_join!(facts::docker(&docker), facts::machine(config, imds))?;
+        let cgroups = limits::cgroups(&config.capacity.cgroup_path);
+        let limits = limits::task_limits(config, &cgroups, &driver, &docker.extended_api_versions).await?;
+        Ok(facts::engine_config(config, docker, machine, limits))
+    };
+    let config = match gathered.await {
+        Ok(config) => config,
+        Err::<_, ExitReport>(report) => {
             eprintln!("longshore: {}", report.why);
             return 1;
         }
     };
-    let config = facts::engine_config(config, docker, machine);
     for attribute in engine::register::capabilities(&config) {
         println!("{}\t{}", attribute.name, attribute.value.unwrap_or_default());
     }

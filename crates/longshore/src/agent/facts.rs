@@ -6,7 +6,7 @@ use engine::config::{
     AgentVersion, DockerFacts, EngineConfig, Features, HostFacts, PullBehavior, Pulls, Registration, TaskLimits, Timeouts,
 };
 
-use host::cgroup::CgroupVersion;
+use host::cgroup::{CgroupVersion, cgroup_version};
 
 use super::{ExitReport, PROTOCOL_HASH, PROTOCOL_VERSION};
 use crate::config::{self, Config};
@@ -17,7 +17,7 @@ pub(super) struct Machine {
     host: HostFacts,
     identity_document: String,
     identity_signature: String,
-    vpc_id: Option<String>,
+    pub(super) vpc_id: Option<String>,
     subnet_id: Option<String>,
     outpost_arn: Option<String>,
 }
@@ -66,6 +66,7 @@ pub(super) async fn machine(config: &Config, imds: &Imds) -> Result<Machine, Exi
         memory_mib: memory >> 20,
         cpu_architecture,
         detailed_os_family: config.identity.os_family.clone(),
+        is_pause_image_loaded: super::pause_image::is_available(),
         ..HostFacts::default()
     };
     let mut machine = Machine { host, ..Machine::default() };
@@ -91,7 +92,12 @@ pub(super) async fn machine(config: &Config, imds: &Imds) -> Result<Machine, Exi
 }
 
 /// The engine's settings, out of the agent's.
-pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machine) -> EngineConfig {
+pub(super) fn engine_config(
+    config: &Config,
+    docker: DockerFacts,
+    machine: Machine,
+    task_limits: Option<TaskLimits>,
+) -> EngineConfig {
     let identity = &config.identity;
     EngineConfig {
         agent: AgentVersion { version: PROTOCOL_VERSION.to_owned(), hash: PROTOCOL_HASH.to_owned() },
@@ -127,6 +133,8 @@ pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machi
         is_ipv6_binding_excluded: config.capacity.exclude_ipv6_bindings,
         pulls_dependents_upfront: config.images.pull_dependents_upfront,
         matches_shared_volumes_fully: config.docker.shared_volume_match_full_config,
+        task_limits,
+        propagates_task_memory: config.capacity.propagate_memory_limit && cgroup_version(&config.capacity.cgroup_path) == CgroupVersion::V2,
         is_checkpointed: config.state.checkpoint,
     }
 }
@@ -176,7 +184,6 @@ fn registration(config: &Config, machine: &Machine) -> Registration {
             is_apparmor_capable: config.docker.apparmor_capable,
             has_task_iam_role: config.credentials.task_roles,
             has_task_iam_role_network_host: config.credentials.task_roles_host_network,
-            has_task_cpu_mem_limit: false,
             is_docker_health_check_disabled: config.telemetry.health_disabled,
             has_awslogs_execution_role: config.docker.awslogs_execution_role,
             volume_plugin_capabilities: config.docker.volume_plugin_capabilities.clone(),

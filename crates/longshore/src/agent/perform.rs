@@ -14,8 +14,9 @@ use wire::docker::{Action, ApiVersion, VolumeCreate};
 use wire::ecs;
 use wire::ids::ImageRef;
 
+use super::pause_image::PauseImageError;
 use super::published::{LayerProgress, Published};
-use super::{Outside, registry_auth, sockets};
+use super::{Outside, limits, registry_auth, sockets};
 
 /// The label that every container of an ECS task has.
 const TASK_LABEL: &str = "com.amazonaws.ecs.task-arn";
@@ -101,6 +102,20 @@ impl Performer {
             }),
             Effect::RemoveVolume { name, deadline } => {
                 told(docker(deadline).remove_volume(&name, false).await, |()| Outcome::Done)
+            }
+            Effect::CreateCgroup { parent, limits, keeps_limits, deadline } => {
+                within(deadline, limits::create(&outside.cgroups, parent, limits, keeps_limits)).await
+            }
+            Effect::RemoveCgroup { parent, deadline } => {
+                within(deadline, limits::remove(&outside.cgroups, parent)).await
+            }
+            Effect::LoadPauseImage { deadline } => {
+                let tarball = &outside.config.networking.pause_image.tarball;
+                match outside.pause_image.ensure(&docker(deadline), tarball).await {
+                    Ok(()) => Outcome::Done,
+                    Err(PauseImageError::Docker(error)) => failed(&error),
+                    Err(error) => Outcome::Failed(Failure::new(FailureKind::Other, error.to_string())),
+                }
             }
             Effect::CreateContainer { name, body, api_version, deadline } => {
                 let version = version(api_version);
@@ -255,6 +270,12 @@ impl Performer {
             _ => Ok(registry_auth::for_image(&self.outside.config, image)),
         }
     }
+}
+
+/// Local work that has no deadline of its own.
+async fn within(deadline: Duration, work: impl Future<Output = Outcome>) -> Outcome {
+    let late = || Outcome::Failed(Failure::new(FailureKind::Timeout, format!("no answer within {deadline:?}")));
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| late())
 }
 
 fn version(text: Option<String>) -> Option<ApiVersion> {

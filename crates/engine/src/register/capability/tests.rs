@@ -163,7 +163,6 @@ fn health_checks_need_their_api_and_leave() {
 fn nothing_is_said_that_is_not_there_yet() {
     let mut config = config(daemon(12, 51));
     let features = &mut config.registration.features;
-    features.has_task_cpu_mem_limit = true;
     features.has_gpu_support = true;
     features.available_log_drivers.push("awsfirelens".into());
     let said: BTreeSet<_> = capabilities(&config).into_iter().map(|attribute| attribute.name).collect();
@@ -179,4 +178,22 @@ fn what_is_not_for_external_instances_is_in_the_table() {
     for name in NOT_EXTERNAL {
         assert!(TABLE.iter().any(|(prefix, rest, _)| *prefix == ECS && *rest == name), "{name}");
     }
+}
+
+#[test]
+fn task_limits_are_said_where_they_are_on() {
+    let says = |config: &EngineConfig| {
+        let names: BTreeSet<_> = capabilities(config).into_iter().map(|attribute| attribute.name).collect();
+        ["task-cpu-mem-limit", "increased-task-cpu-limit"].map(|name| names.contains(&format!("{ECS}{name}")))
+    };
+    let mut config = config(daemon(12, 41));
+    assert_eq!(says(&config), [false, false]);
+    config.task_limits = Some(crate::config::TaskLimits {
+        naming: crate::config::CgroupNaming::Path,
+        cpu_period: std::time::Duration::from_millis(100),
+        pids: None,
+    });
+    assert_eq!(says(&config), [true, true]);
+    config.docker = daemon(12, 21);
+    assert_eq!(says(&config), [false, false], "the daemon is too old");
 }

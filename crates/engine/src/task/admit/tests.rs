@@ -432,3 +432,19 @@ fn shared_namespaces_have_a_container_of_their_own() {
         "a shared process or IPC namespace needs the image amazon/amazon-ecs-pause:0.1.0, which is not loaded"
     );
 }
+
+#[test]
+fn a_task_has_a_cgroup_where_limits_are_on() {
+    let task = json!({"arn": ARN, "cpu": 0.25, "memory": 64, "containers": [{"name": "web", "memory": 65}]});
+    let admitted = |config: &EngineConfig| admit(gojson::from_value(task.clone()).unwrap(), config, &mut Rng::new(1));
+    let mut config = EngineConfig::default();
+    assert_eq!(admitted(&config).unwrap().cgroup, None, "too much memory in a container is nobody's business then");
+    let naming = crate::config::CgroupNaming::Slice;
+    config.task_limits = Some(crate::config::TaskLimits { naming, cpu_period: Duration::from_millis(100), pids: None });
+    assert_eq!(
+        refused(admitted(&config)),
+        "cgroup resource: unable to build resource spec for task: task memory spec builder: container memory limit(65) greater than task memory limit(64)"
+    );
+    let task = admit(gojson::from_value(json!({"arn": ARN, "cpu": 0.25})).unwrap(), &config, &mut Rng::new(1)).unwrap();
+    assert_eq!(task.cgroup.unwrap().parent, "ecstasks-0f.slice");
+}

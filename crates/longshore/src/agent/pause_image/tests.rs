@@ -1,0 +1,91 @@
+#![allow(clippy::unwrap_used)]
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::*;
+
+/// Runs the program as a plain process, and sends it a signal once it waits for one.
+fn end_by(signal: Signal) -> std::process::ExitStatus {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pause");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o755).open(&path).unwrap();
+    file.write_all(&Processor::current().unwrap().program()).unwrap();
+    drop(file);
+    let mut child = Command::new(&path).stdin(Stdio::null()).spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let status = format!("/proc/{}/status", child.id());
+    // Both signals blocked: from now on it takes them.
+    while !std::fs::read_to_string(&status).unwrap().contains("SigBlk:\t0000000000004002") {
+        assert!(Instant::now() < deadline, "it never blocked its signals");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(std::fs::read_to_string(&status).unwrap().contains("SigIgn:\t0000000000010000"), "SIGCHLD is not ignored");
+    kill_process(pid, signal).unwrap();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("it did not end by {signal:?}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn the_program_ends_well_by_the_signals_of_a_stop() {
+    assert_eq!(end_by(Signal::TERM).code(), Some(0));
+    assert_eq!(end_by(Signal::INT).code(), Some(0));
+}
+
+#[test]
+fn the_program_ends_by_a_kill() {
+    assert_eq!(end_by(Signal::KILL).signal(), Some(9));
+}
+
+#[test]
+fn code_and_data_are_where_they_refer_to_each_other() {
+    for processor in [Processor::X86_64, Processor::Arm64] {
+        let program = processor.program();
+        assert_eq!(program.len(), 64 + 2 * 56 + 72 + 40, "{processor:?}");
+        assert_eq!(program[program.len() - 8..], 0x4002_u64.to_le_bytes());
+    }
+}
+
+/// What `tar` reads out of an archive.
+fn unpack(archive: &[u8]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tar = Command::new("tar").arg("-x").current_dir(dir.path()).stdin(Stdio::piped()).spawn().unwrap();
+    tar.stdin.take().unwrap().write_all(archive).unwrap();
+    assert!(tar.wait().unwrap().success());
+    dir
+}
+
+#[test]
+fn the_archive_holds_what_its_manifest_says() {
+    for processor in [Processor::X86_64, Processor::Arm64] {
+        let bytes = archive(processor, NAME);
+        assert_eq!(bytes, archive(processor, NAME), "the same each time");
+        let dir = unpack(&bytes);
+        let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&read("manifest.json")).unwrap();
+        assert_eq!(manifest[0]["RepoTags"], json!([NAME]));
+        let config_name = manifest[0]["Config"].as_str().unwrap();
+        let config = read(config_name);
+        assert_eq!(config_name, format!("{}.json", sha256(&config)));
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        assert_eq!(config["architecture"], processor.name());
+        let layer = read(manifest[0]["Layers"][0].as_str().unwrap());
+        assert_eq!(config["rootfs"]["diff_ids"], json!([format!("sha256:{}", sha256(&layer))]));
+        let root = unpack(&layer);
+        assert_eq!(std::fs::read(root.path().join("pause")).unwrap(), processor.program());
+    }
+}
