@@ -290,15 +290,18 @@ impl Daemon {
             let holds = |other: &&Container| {
                 other.status == Status::Running && other.ports.iter().any(|(p, h, _)| p == protocol && h == port)
             };
-            self.containers.values().find(holds).map(|other| (*port, other.name.clone()))
+            self.containers.values().find(holds).map(|other| (*port, other.name.clone(), other.owner.0.clone()))
         });
         let orphan = container
             .pid_of
             .as_ref()
             .filter(|pid| self.containers.get(*pid).is_none_or(|c| c.status != Status::Running));
         let behavior = behaviors.get(&container.owner).cloned().unwrap_or_default();
-        let error = if let Some((port, holder)) = taken {
-            self.offences.push(format!("port {port} of {} is held by {holder}", container.name));
+        let error = if let Some((port, holder, task)) = taken {
+            // Within one task it is the user's own mistake.
+            if task != container.owner.0 {
+                self.offences.push(format!("port {port} of {} is held by {holder}", container.name));
+            }
             Some(format!("driver failed programming external connectivity: port {port} is already allocated"))
         } else if let Some(pid) = orphan {
             Some(format!("cannot join PID of a non running container: {pid}"))

@@ -108,7 +108,10 @@ fn docker_fate(effect: &Effect, profile: &Profile, dice: &mut Dice, fate: &mut F
             _ => (after, failed(FailureKind::Other, "", "error during connect: Post \"http://docker\": EOF")),
         });
     } else if dice.chance(profile.slow) {
-        let most = fate.deadline + Duration::from_secs(20);
+        // A call may take place after its deadline; a volume's is as long as its task may be there at all.
+        let grace =
+            if matches!(effect, Effect::CreateVolume { .. }) { Duration::ZERO } else { Duration::from_secs(20) };
+        let most = fate.deadline + grace;
         let longer = match dice.between(0, 4) {
             0 => dice.millis(0, u64::try_from(most.as_millis()).unwrap_or(u64::MAX)),
             1 | 2 => dice.seconds(1, 60),

@@ -1,5 +1,7 @@
 //! Which faults a world has, and how often.
 
+use std::time::Duration;
+
 /// Probabilities are per call, event or message; counts are per run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Profile {
@@ -93,8 +95,15 @@ impl Profile {
         PROFILES[usize::try_from(seed % count).unwrap_or_default()]
     }
 
-    /// Whether all that happens to containers is seen at once, so that the agent must act within seconds.
-    pub fn sees_all_events(&self) -> bool {
-        self.drop_event == 0.0 && self.daemon_restarts == 0 && self.slow == 0.0 && self.fail == 0.0 && self.lost == 0.0
+    /// How soon the agent must know what became of a container; `None` where events are lost, so that only its
+    /// regular comparison finds out.
+    pub fn patience(&self) -> Option<Duration> {
+        if self.drop_event > 0.0 || self.daemon_restarts > 0 || self.fail > 0.0 || self.lost > 0.0 {
+            None
+        } else if self.slow > 0.0 {
+            Some(Duration::from_secs(75))
+        } else {
+            Some(Duration::from_secs(25))
+        }
     }
 }

@@ -143,8 +143,8 @@ fn container(dice: &mut Dice, name: &str, is_essential: bool) -> (acs::Container
         name: name.to_owned(),
         image: (*dice.pick(IMAGES)).to_owned(),
         essential: is_essential,
-        cpu: i64::try_from(*dice.pick(&[0, 10, 256, 1024])).unwrap_or_default(),
-        memory: i64::try_from(*dice.pick(&[64, 128, 512, 2000])).unwrap_or_default(),
+        cpu: *dice.pick(&[0, 10, 256, 1024]),
+        memory: *dice.pick(&[64, 128, 512, 2000]),
         ..acs::Container::default()
     };
     if dice.chance(0.7) {
@@ -159,13 +159,17 @@ fn container(dice: &mut Dice, name: &str, is_essential: bool) -> (acs::Container
             config["Healthcheck"] = json!({"Test": ["CMD", "true"]});
         }
         behavior.healthy_after = dice.chance(0.8).then(|| dice.seconds(0, 90));
-        behavior.flips_after = dice.chance(0.3).then(|| dice.seconds(1, 60));
+        behavior.flips_after = match dice.between(0, 9) {
+            0 => Some(dice.millis(100, 1000)),
+            1 | 2 => Some(dice.seconds(1, 60)),
+            _ => None,
+        };
     }
     if dice.chance(0.2) {
         container.restart_policy = Some(acs::RestartPolicy {
             enabled: true,
             ignored_exit_codes: if dice.chance(0.3) { vec![0] } else { vec![] },
-            restart_attempt_period: i64::try_from(*dice.pick(&[0, 60, 60, 120])).unwrap_or_default(),
+            restart_attempt_period: *dice.pick(&[0, 60, 60, 120]),
         });
         if let Some((after, _)) = &mut behavior.ends {
             *after += Duration::from_secs(20);

@@ -57,6 +57,8 @@ pub(crate) enum Happening {
     Meddle,
     CutSocket,
     JumpClock,
+    /// The agent is asked to end.
+    Terminate,
     Check,
     Calm,
     StopAll,
@@ -176,6 +178,7 @@ impl World {
         some(self, profile.socket_cuts, Happening::CutSocket);
         some(self, profile.clock_jumps, Happening::JumpClock);
         some(self, 2, Happening::Manifest);
+        some(self, u64::from(profile.crash > 0.0), Happening::Terminate);
         self.put(Duration::ZERO, Happening::Boot);
         self.put(Duration::from_secs(30), Happening::Check);
         self.put(Duration::from_secs(40), Happening::Heartbeat);
@@ -274,7 +277,12 @@ impl World {
             }
             Happening::Order(number) => {
                 self.note(|| format!("user    runs task {number}"));
-                self.service.ask(vec![(number, false)]);
+                let mut tasks = vec![(number, false)];
+                // Now and then the end of an earlier task travels with it.
+                if number > 0 && self.faults.chance(0.2) {
+                    tasks.push((number - 1, true));
+                }
+                self.service.ask(tasks);
                 self.send_payloads();
             }
             Happening::Stop(number) => {
@@ -311,6 +319,7 @@ impl World {
                 self.note(|| format!("fault   wall clock jumps by {jump:?}"));
                 self.skew += jump;
             }
+            Happening::Terminate => self.tell(Event::Terminate)?,
             Happening::Check => {
                 crate::oracle::compare_with_truth(self)?;
                 if self.now > self.calm_at + CALM + STOPPED_WITHIN && !self.service.is_at_rest() {

@@ -1,0 +1,87 @@
+//! Many seeds, each a world of its own. A failure prints the seed, the end of its trace and the command that
+//! replays it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sim::{Options, PROFILES, Profile, run, run_with};
+
+const SEEDS: u64 = 20_000;
+
+/// Runs `check` for each number on all cores; the failures, in order.
+fn each(count: u64, check: impl Fn(u64) -> Option<String> + Sync) -> Vec<String> {
+    let next = AtomicU64::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut failures: Vec<(u64, String)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut failures = Vec::new();
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= count {
+                            return failures;
+                        }
+                        failures.extend(check(number).map(|text| (number, text)));
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    });
+    failures.sort();
+    failures.into_iter().map(|(_, text)| text).collect()
+}
+
+fn assert_none(failures: &[String]) {
+    assert!(failures.is_empty(), "{} failed; the first:\n{}", failures.len(), failures[0]);
+}
+
+#[test]
+fn no_rule_is_broken_in_any_world() {
+    let failures = each(SEEDS, |seed| run(seed, Profile::of_seed(seed)).err().map(|failure| failure.to_string()));
+    assert_none(&failures);
+}
+
+#[test]
+fn one_seed_gives_one_run() {
+    let failures = each(220, |seed| {
+        let options = Options { checks_rows: true, ..Options::default() };
+        let run = |options| run_with(seed, Profile::of_seed(seed), options);
+        let (Ok(first), Ok(second)) = (run(options), run(Options { keeps_trace: true, ..options })) else {
+            return Some(format!("seed {seed} fails"));
+        };
+        (first.hash != second.hash).then(|| format!("seed {seed} gave {:x} and {:x}", first.hash, second.hash))
+    });
+    assert_none(&failures);
+}
+
+/// Before and after every commit and every effect of some worlds, from the first moment to the last.
+#[test]
+fn the_agent_may_crash_at_every_point() {
+    let calm = PROFILES[0];
+    let mut points = Vec::new();
+    for seed in 0..8 {
+        let whole = run(seed, calm).unwrap_or_else(|failure| panic!("{failure}"));
+        points.extend((1..=whole.crash_points).map(|point| (seed, point)));
+    }
+    let failures = each(points.len() as u64, |number| {
+        let (seed, point) = points[usize::try_from(number).unwrap_or_default()];
+        let options = Options { crash_point: Some(point), ..Options::default() };
+        run_with(seed, calm, options).err().map(|failure| failure.to_string())
+    });
+    assert_none(&failures);
+}
+
+/// Worlds in which the engine once went wrong; see `FOUND.md`.
+#[test]
+fn what_was_found_stays_fixed() {
+    for (seed, profile) in FOUND {
+        let Some(profile) = Profile::named(profile) else { panic!("no profile {profile}") };
+        if let Err(failure) = run(*seed, profile) {
+            panic!("{failure}");
+        }
+    }
+}
+
+const FOUND: &[(u64, &str)] =
+    &[(330, "calm"), (58, "events"), (288, "docker"), (15, "daemon"), (131, "storm"), (2850, "slow")];
