@@ -5,4 +5,5 @@ pub mod disk;
 pub mod facts;
 pub mod listeners;
 pub mod process;
+pub mod stats;
 pub mod store;
