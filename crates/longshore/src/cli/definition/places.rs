@@ -263,7 +263,7 @@ mod tests {
         check(JSON, in_json, "a[0]", 2, 9);
         check(JSON, in_json, "a[1]", 2, 12);
         check(JSON, in_json, "a[1].b", 2, 13);
-        check(JSON, in_json, "a[1].ü", 2, 25);
+        check(JSON, in_json, "a[1].ü", 2, 26);
         check(JSON, in_json, "a[1].c.d", 3, 11);
     }
 

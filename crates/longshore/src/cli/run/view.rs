@@ -112,7 +112,7 @@ impl View {
             }
         }
         if let Mode::Live { all, lines } = &mut self.mode {
-            let width = task.own_containers().map(|container| container.name.chars().count()).max().unwrap_or(0);
+            let width = width(task);
             for (position, container) in task.own_containers().enumerate() {
                 let line = lines.entry(container.name.clone()).or_insert_with(|| {
                     let line = all.add(ProgressBar::new_spinner());
@@ -186,12 +186,14 @@ impl View {
                 return;
             }
             Mode::Plain => {}
-            Mode::Live { all, lines } => {
-                for line in lines.values() {
-                    line.finish();
+            // What moved is taken away, and the last state of each stays on the screen.
+            Mode::Live { lines, .. } => {
+                lines.values().for_each(ProgressBar::finish_and_clear);
+                let width = width(task);
+                for (position, container) in task.own_containers().enumerate() {
+                    let name = self.paint.prefix(position, &format!("{:<width$}", container.name));
+                    eprintln!("  {name} {}", state(container, self.paint));
                 }
-                // The last state of each stays on the screen.
-                drop(all.clone());
             }
         }
         let reason = task.reason.as_ref().filter(|reason| !outcome.text.contains(reason.as_str()));
@@ -202,6 +204,11 @@ impl View {
             eprintln!("  {advice}");
         }
     }
+}
+
+/// Of the longest name.
+fn width(task: &TaskReport) -> usize {
+    task.own_containers().map(|container| container.name.chars().count()).max().unwrap_or(0)
 }
 
 /// What a container's line says.
