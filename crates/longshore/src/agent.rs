@@ -2,6 +2,7 @@
 
 pub(crate) mod command;
 mod endpoints;
+mod desk;
 mod facts;
 mod limits;
 mod moving_in;

@@ -8,6 +8,7 @@ mod describe;
 mod failure;
 mod find;
 mod goflags;
+mod images;
 mod local;
 mod logs;
 mod ps;
@@ -86,6 +87,12 @@ pub(crate) enum Command {
     /// Stop a task, and wait until it has stopped
     #[command(after_help = "Example:\n  longshore stop 3f9c --reason 'new version'")]
     Stop(StopArgs),
+    /// Images that tasks used: which tasks hold them, and when they go
+    #[command(after_help = "Example:\n  longshore images")]
+    Images,
+    /// Remove images that nothing needs any more
+    #[command(after_help = "Example:\n  longshore gc --dry-run")]
+    Gc(GcArgs),
     /// What is wrong with a task definition, and whether it can be placed on this machine
     #[command(after_help = "Example:\n  longshore validate examples/web.json")]
     Validate(ValidateArgs),
@@ -201,6 +208,16 @@ pub(crate) struct StopArgs {
 }
 
 #[derive(Debug, Clone, Default, Args)]
+pub(crate) struct GcArgs {
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Young images too
+    #[arg(long, short = 'a')]
+    pub all: bool,
+}
+
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ValidateArgs {
     /// A task definition in JSON or YAML (`-` for standard input)
     #[arg(value_name = "FILE")]
@@ -220,6 +237,8 @@ pub(crate) async fn execute(cli: Cli) -> u8 {
         Command::Describe(args) => describe::execute(&global, &args).await,
         Command::Logs(args) => logs::execute(&global, &args).await,
         Command::Stop(args) => stop::execute(&global, &args).await,
+        Command::Images => images::execute(&global).await,
+        Command::Gc(args) => images::collect(&global, &args).await,
         Command::Validate(args) => validate::execute(&global, &args).await,
         Command::Agent(_) => Err(Failure::usage("`agent` is not a command of this kind")),
     };

@@ -2,6 +2,7 @@
 //! websockets. `longshore local` keeps one; `longshore run` makes one for the length of a task.
 
 pub(crate) mod home;
+mod images;
 pub(crate) mod report;
 mod routes;
 mod settings;

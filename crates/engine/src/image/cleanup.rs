@@ -14,7 +14,7 @@ mod untracked;
 #[cfg(test)]
 mod tests;
 
-pub use report::{Collection, CollectionEntry, Holder, ImageAnswer, ImageReport, ImageRequest, ImagesReport};
+pub use report::{Collection, CollectionEntry, Holder, ImageAnswer, ImageReport, ImageRequest, ImagesReport, Options};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

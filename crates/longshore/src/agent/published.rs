@@ -12,6 +12,8 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 use wire::ids::TaskId;
 
+use super::desk::Desk;
+
 /// Shared by the driver, which writes, and all who look.
 #[derive(Clone)]
 pub(crate) struct Published(Arc<Inner>);
@@ -22,6 +24,7 @@ struct Inner {
     pulls: RwLock<BTreeMap<String, Arc<PullProgress>>>,
     recent: RwLock<VecDeque<Arc<Fact>>>,
     facts: broadcast::Sender<Arc<Fact>>,
+    desk: Desk,
 }
 
 /// How many facts are kept for those who look later.
@@ -68,7 +71,13 @@ impl Published {
             pulls: RwLock::default(),
             recent: RwLock::default(),
             facts: broadcast::channel(1024).0,
+            desk: Desk::default(),
         }))
+    }
+
+    /// Where questions are asked that only the engine can answer.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.0.desk
     }
 
     /// All tasks.

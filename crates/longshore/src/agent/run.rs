@@ -28,8 +28,9 @@ pub(super) async fn drive(
     began: Instant,
 ) -> ExitReport {
     let (inbox, mut facts) = mpsc::channel(INBOX);
-    let performer = perform::Performer::new(outside, inbox);
+    let performer = perform::Performer::new(outside, inbox.clone());
     let published = performer.published().clone();
+    published.desk().open(inbox);
     let mut ledger = Ledger { store, owed: Vec::new(), has_complained: false };
     let now = || Now { mono: Mono(began.elapsed()), wall: Timestamp::now() };
     let mut next = Some(Event::Start);
@@ -62,7 +63,9 @@ pub(super) async fn drive(
         }
         published.set_tasks(step.views);
         published.set_instance(engine.instance_view());
+        published.desk().answer(step.answers);
         if let Some(report) = act(&performer, step.effects) {
+            published.desk().close();
             let _ = tokio::time::timeout(FAREWELL, ledger.close()).await;
             return report;
         }
@@ -86,6 +89,7 @@ fn join(step: &mut Step, more: Step) {
     step.notes.extend(more.notes);
     step.effects.extend(more.effects);
     step.views.extend(more.views);
+    step.answers.extend(more.answers);
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

@@ -81,6 +81,13 @@ impl Client {
         serde_json::from_value(value).map_err(|error| self.foreign(error))
     }
 
+    /// Has one of Longshore's own routes do something, which may take as long as `deadline`.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, deadline: Duration) -> Result<T, CallError> {
+        let request = Request::builder().method(Method::POST).uri(format!("{}{path}", self.endpoint));
+        let value = self.whole_within(deadline, request.body(Full::default())).await?;
+        serde_json::from_value(value).map_err(|error| self.foreign(error))
+    }
+
     /// Follows a route that answers line by line.
     pub(crate) async fn follow(&self, path: &str) -> Result<Lines, CallError> {
         let request = Request::builder().uri(format!("{}{path}", self.endpoint)).body(Full::default());
@@ -92,6 +99,14 @@ impl Client {
     }
 
     async fn whole(&self, request: http::Result<Request<Full<Bytes>>>) -> Result<Value, CallError> {
+        self.whole_within(DEADLINE, request).await
+    }
+
+    async fn whole_within(
+        &self,
+        deadline: Duration,
+        request: http::Result<Request<Full<Bytes>>>,
+    ) -> Result<Value, CallError> {
         let exchange = async {
             let answer = self.send(request).await?;
             let status = answer.status();
@@ -106,9 +121,9 @@ impl Client {
             let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             Err(CallError::Refused { code: text("__type"), message: text("message"), status: status.as_u16() })
         };
-        match tokio::time::timeout(DEADLINE, exchange).await {
+        match tokio::time::timeout(deadline, exchange).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.unreachable(format!("no answer within {DEADLINE:?}"))),
+            Err(_) => Err(self.unreachable(format!("no answer within {deadline:?}"))),
         }
     }
 

@@ -6,6 +6,8 @@
 //! | `/longshore/v1/instance` | whether the agent is registered and connected, and what it has |
 //! | `/longshore/v1/tasks` | all tasks, as [`TaskReport`] without history |
 //! | `/longshore/v1/tasks/{id}` | one task with its history |
+//! | `/longshore/v1/images` | which images tasks used, which tasks hold them, when they go |
+//! | `POST /longshore/v1/gc` | what clean-up removed, or with `?dryRun=true` would remove |
 //! | `/longshore/v1/facts` | the last thousand things that happened |
 //! | `/longshore/v1/facts/stream` | from now on, one JSON document a line, with `{"pull": …}` while images are pulled |
 
@@ -49,6 +51,7 @@ pub(super) struct View {
 }
 
 pub(super) fn router(view: View) -> Router {
+    let images = super::images::router(view.published.clone());
     Router::new()
         .route("/longshore/v1/instance", get(instance))
         .route("/longshore/v1/tasks", get(tasks))
@@ -56,6 +59,7 @@ pub(super) fn router(view: View) -> Router {
         .route("/longshore/v1/facts", get(facts))
         .route("/longshore/v1/facts/stream", get(stream))
         .with_state(view)
+        .merge(images)
 }
 
 async fn instance(State(view): State<View>) -> Response {
