@@ -15,6 +15,7 @@ mod flow;
 pub mod image;
 mod inbound;
 pub mod ledger;
+pub mod migrate;
 pub mod outbox;
 pub mod ports;
 pub mod register;
@@ -25,6 +26,7 @@ pub mod session;
 pub mod status;
 pub mod step;
 pub mod task;
+pub mod telemetry;
 pub mod text;
 pub mod time;
 

@@ -10,3 +10,4 @@ pub mod ids;
 pub mod metadata;
 pub mod rows;
 pub mod secret;
+pub mod tcs;

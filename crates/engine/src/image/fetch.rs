@@ -55,23 +55,16 @@ impl From<&ImageInspect> for ImageFacts {
 }
 
 impl ImageFacts {
-    /// The digest under which this image is known in the reference's repository (spec 20 §5.2).
-    pub fn digest_for(&self, image: &ImageRef) -> Result<Option<Digest>, NamedError> {
-        if self.repo_digests.is_empty() {
-            return Ok(None);
-        }
+    /// The digest under which this image is known in the reference's repository. The reference calls an image
+    /// that is here under another repository's digest an error and goes on; that put a false reason on containers
+    /// that ran well, so here it is simply an image without a digest (spec 20 §5.2).
+    pub fn digest_for(&self, image: &ImageRef) -> Option<Digest> {
         let wanted = image.normalized_repository();
         self.repo_digests
             .iter()
             .map(|text| ImageRef::from(text.as_str()))
             .find(|known| known.normalized_repository() == wanted)
-            .map(|known| known.digest())
-            .ok_or_else(|| {
-                NamedError::new(
-                    "CannotPullImageManifestError",
-                    format!("failed to find a repo digest matching '{image}'"),
-                )
-            })
+            .and_then(|known| known.digest())
     }
 }
 

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::ExitReport;
@@ -57,12 +56,4 @@ async fn listen(address: Ipv4Addr, port: u16, is_local: bool) -> Result<TcpListe
             ))
         }
     }
-}
-
-/// Serves the local endpoints until `shutdown`.
-pub(super) fn serve(listeners: Listeners, shutdown: CancellationToken) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
-        let _listeners = listeners;
-        shutdown.cancelled().await;
-    })
 }

@@ -1,7 +1,7 @@
 //! The two websockets: opened, read and written on the engine's behalf. What the messages mean is not known here.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws::websocket::tungstenite::protocol::CloseFrame;
@@ -12,7 +12,7 @@ use engine::effect::{Connection, Farewell, Socket};
 use engine::event::Closing;
 use engine::{Event, Failure, FailureKind, Outcome};
 use futures_util::{SinkExt, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::{debug, warn};
 
 use super::Outside;
@@ -27,20 +27,61 @@ pub(super) enum Order {
 }
 
 /// The connections that are open.
-#[derive(Clone, Default)]
-pub(crate) struct Sockets(Arc<Mutex<BTreeMap<Connection, mpsc::Sender<Order>>>>);
+#[derive(Clone)]
+pub(crate) struct Sockets(Arc<Inner>);
+
+struct Inner {
+    orders: Mutex<BTreeMap<Connection, mpsc::Sender<Order>>>,
+    /// The open telemetry connection and its URL, which its frames are signed for.
+    telemetry: watch::Sender<Option<(Connection, String)>>,
+    heartbeats: Arc<Notify>,
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            orders: Mutex::default(),
+            telemetry: watch::Sender::new(None),
+            heartbeats: Arc::default(),
+        }))
+    }
+}
 
 impl Sockets {
-    fn add(&self, connection: Connection, orders: mpsc::Sender<Order>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(connection, orders);
+    fn orders(&self) -> MutexGuard<'_, BTreeMap<Connection, mpsc::Sender<Order>>> {
+        self.0.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, connection: Connection, url: &str, orders: mpsc::Sender<Order>) {
+        self.orders().insert(connection, orders);
+        if connection.socket == Socket::Tcs {
+            self.0.telemetry.send_replace(Some((connection, url.to_owned())));
+        }
     }
 
     fn remove(&self, connection: Connection) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&connection);
+        self.orders().remove(&connection);
+        self.0.telemetry.send_if_modified(|open| {
+            let is_it = open.as_ref().is_some_and(|(current, _)| *current == connection);
+            if is_it {
+                *open = None;
+            }
+            is_it
+        });
     }
 
     fn find(&self, connection: Connection) -> Option<mpsc::Sender<Order>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&connection).cloned()
+        self.orders().get(&connection).cloned()
+    }
+
+    /// The telemetry connection, as it comes and goes.
+    pub(super) fn telemetry(&self) -> watch::Receiver<Option<(Connection, String)>> {
+        self.0.telemetry.subscribe()
+    }
+
+    /// Woken by each heartbeat of the control plane.
+    pub(super) fn heartbeats(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.heartbeats)
     }
 
     pub(super) async fn send(&self, connection: Connection, text: String) -> Outcome {
@@ -80,7 +121,7 @@ pub(super) async fn open(
         .await
         .map_err(|error| Failure::new(FailureKind::Other, error.to_string()))?;
     let (orders, incoming) = mpsc::channel(OUTGOING);
-    outside.sockets.add(connection, orders);
+    outside.sockets.add(connection, &url, orders);
     opened.await;
     let how = read(outside, connection, socket, incoming, inbox).await;
     outside.sockets.remove(connection);
@@ -134,6 +175,9 @@ async fn receive(outside: &Outside, connection: Connection, text: &str, inbox: &
             Ok(mut message) => {
                 debug!(kind = message.kind(), "message received");
                 outside.vault.keep_secrets_of(&mut message);
+                if matches!(message, wire::acs::Inbound::Heartbeat(_)) {
+                    outside.sockets.0.heartbeats.notify_one();
+                }
                 Event::Message { connection, message: Box::new(message) }
             }
             Err(error) => {

@@ -89,3 +89,54 @@ fn the_archive_holds_what_its_manifest_says() {
         assert_eq!(std::fs::read(root.path().join("pause")).unwrap(), processor.program());
     }
 }
+
+/// On a real Engine, which `cargo xtask test` brings: under a name of its own, so that nobody's image is replaced.
+#[tokio::test]
+async fn the_image_holds_a_namespace_and_buries_what_ends_in_it() {
+    let Ok(shell) = std::env::var("LONGSHORE_TEST_IMAGE") else {
+        eprintln!("skipped: LONGSHORE_TEST_IMAGE is not set, run `cargo xtask test`");
+        return;
+    };
+    let endpoint = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let docker = docker::Engine::connect(&endpoint).unwrap();
+    let name = format!("longshore-test/pause:{}", std::process::id());
+    docker.load(archive(Processor::current().unwrap(), &name)).await.unwrap();
+    let names = ["pause", "other"].map(|role| format!("longshore-test-{role}-{}", std::process::id()));
+    let outcome = hold(&docker, &name, &shell, &names).await;
+    for container in names {
+        let _ = docker.remove(&container, true, true).await;
+    }
+    docker.remove_image(&name, false).await.unwrap();
+    outcome.unwrap();
+}
+
+async fn hold(docker: &docker::Engine, image: &str, shell: &str, names: &[String; 2]) -> Result<(), docker::Error> {
+    let pause = docker.create_container(&names[0], &json!({"Image": image}), None).await?.id;
+    docker.start(&pause, None).await?;
+    // An orphan: its parent ends first, then it.
+    let orphan = json!({
+        "Image": shell, "Cmd": ["sh", "-c", "(sleep 0.2 &); sleep 600"],
+        "HostConfig": {"PidMode": format!("container:{pause}")},
+    });
+    let other = docker.create_container(&names[1], &orphan, None).await?.id;
+    docker.start(&other, None).await?;
+    let processes = |top: wire::docker::TopReply| -> Vec<String> {
+        top.processes.into_iter().map(|line| line.join(" ")).collect()
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let seen = processes(docker.top(&other, "-eo pid,stat,args").await?);
+        let is_zombie = |line: &String| line.contains("defunct");
+        if !seen.iter().any(|line| line.contains("sleep 0.2")) && !seen.iter().any(is_zombie) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{seen:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    docker.stop(&other, 0).await?;
+    let before = Instant::now();
+    docker.stop(&pause, 30).await?;
+    assert!(before.elapsed() < Duration::from_secs(20), "it takes the signal, and is not killed");
+    assert_eq!(docker.inspect(&pause).await?.state.exit_code, 0);
+    Ok(())
+}

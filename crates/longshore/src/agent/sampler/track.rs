@@ -1,0 +1,213 @@
+//! One container: where its figures come from, its last two samples, and its queue.
+
+use std::sync::Arc;
+
+use engine::container::Container;
+use host::stats::{Detail, Reader, Reading, Roots, SystemCpu};
+use jiff::Timestamp;
+use wire::docker::{BlkioStats, CpuStats, MemoryStats, PidsStats, Stats};
+use wire::ids::DockerId;
+
+use super::queue::{Entry, Queue, Scale};
+use super::restarts::{Earlier, with_earlier_blocks};
+use super::{Sample, has_own_network};
+
+/// After this many looks in vain Docker is asked for the figures themselves.
+const MOST_SEARCHES: u32 = 2;
+
+pub(super) struct Track {
+    id: DockerId,
+    /// With a leading slash.
+    name: String,
+    source: Option<Reader>,
+    has_own_network: bool,
+    searches: u32,
+    last: Option<Snapshot>,
+    previous: Option<Snapshot>,
+    pub(super) queue: Queue,
+    /// With an enabled restart policy: how often it was started again, and what it used before.
+    restarts: Option<u64>,
+    earlier: Earlier,
+    /// Made from `last`.
+    shown: Option<Arc<Sample>>,
+}
+
+/// One sample.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub at: Timestamp,
+    pub cpu: CpuStats,
+    pub reading: Reading,
+    /// The whole, where Docker told it.
+    pub told: Option<Box<Stats>>,
+}
+
+impl Track {
+    pub(super) fn new(id: &DockerId, container: &Container) -> Self {
+        Self {
+            id: id.clone(),
+            name: container.state.docker_name.as_ref().map(|name| format!("/{name}")).unwrap_or_default(),
+            source: None,
+            has_own_network: has_own_network(container),
+            searches: 0,
+            last: None,
+            previous: None,
+            queue: Queue::default(),
+            restarts: container.definition.restart_policy.as_ref().map(|_| container.state.restarts.count),
+            earlier: Earlier::default(),
+            shown: None,
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    pub(super) const fn has_own_network(&self) -> bool {
+        self.has_own_network
+    }
+
+    /// Whether Docker may still tell where the files are.
+    pub(super) const fn wants_place(&self) -> bool {
+        self.searches < MOST_SEARCHES
+    }
+
+    pub(super) fn use_reader(&mut self, reader: Reader) {
+        self.source = Some(reader);
+    }
+
+    /// A container that was started again begins at zero; what it used before is added from then on.
+    pub(super) fn follow_restarts(&mut self, container: &Container) {
+        self.has_own_network = has_own_network(container);
+        let Some(count) = self.restarts else { return };
+        if container.state.restarts.count != count {
+            self.restarts = Some(container.state.restarts.count);
+            self.earlier = self.last.as_ref().map(Earlier::from).unwrap_or_default();
+            self.source = None;
+            self.searches = 0;
+        }
+    }
+
+    /// Takes a sample from the kernel's files; false when they are not to be had.
+    pub(super) fn read(&mut self, roots: &Roots, system: SystemCpu, scale: &Scale, now: Timestamp) -> bool {
+        if self.source.is_none() && self.wants_place() {
+            self.source = Reader::of_container(roots, self.id.as_str(), self.has_own_network).ok();
+            self.searches += u32::from(self.source.is_none());
+        }
+        let Some(source) = &mut self.source else { return false };
+        let Ok(mut reading) = source.read() else {
+            self.source = None;
+            return false;
+        };
+        let mut cpu = CpuStats {
+            cpu_usage: std::mem::take(&mut reading.cpu),
+            system_cpu_usage: system.usage,
+            online_cpus: system.online,
+            ..CpuStats::default()
+        };
+        self.earlier.add_to(&mut cpu, &mut reading);
+        self.push(Snapshot { at: now, cpu, reading, told: None }, scale);
+        true
+    }
+
+    /// Takes a sample that Docker told.
+    pub(super) fn take_stats(&mut self, stats: Stats, scale: &Scale, now: Timestamp) {
+        let block = |operation: &str| {
+            let all = stats.blkio_stats.io_service_bytes_recursive.iter().flatten();
+            all.filter(|entry| entry.op.eq_ignore_ascii_case(operation)).map(|entry| entry.value).sum()
+        };
+        let memory = &stats.memory_stats;
+        let reclaimable = memory.stats.get("inactive_file").or_else(|| memory.stats.get("cache"));
+        let mut reading = Reading {
+            memory: memory.usage,
+            reclaimable: reclaimable.copied().unwrap_or(0),
+            block_read: block("read"),
+            block_written: block("write"),
+            network: (!stats.networks.is_empty()).then(|| stats.networks.clone()),
+            ..Reading::default()
+        };
+        let mut cpu = stats.cpu_stats.clone();
+        self.earlier.add_to(&mut cpu, &mut reading);
+        self.push(Snapshot { at: stats.read.unwrap_or(now), cpu, reading, told: Some(Box::new(stats)) }, scale);
+    }
+
+    fn push(&mut self, snapshot: Snapshot, scale: &Scale) {
+        self.queue.push(Entry::of(&snapshot, self.restarts), scale.cpus);
+        self.previous = self.last.replace(snapshot);
+        self.shown = None;
+    }
+
+    /// The last sample in Docker's shape. Made once for each sample, when somebody asks.
+    pub(super) fn sample(&mut self, scale: &Scale) -> Option<Arc<Sample>> {
+        if let Some(shown) = &self.shown {
+            return Some(Arc::clone(shown));
+        }
+        let last = self.last.as_ref()?;
+        let stats = match &last.told {
+            Some(told) => Stats {
+                cpu_stats: last.cpu.clone(),
+                networks: last.reading.network.clone().unwrap_or_default(),
+                ..told.as_ref().clone()
+            },
+            None => self.compose(last, scale)?,
+        };
+        let previous = self.previous.as_ref();
+        let stats = Stats {
+            read: Some(last.at),
+            preread: previous.map(|snapshot| snapshot.at),
+            precpu_stats: previous.map(|snapshot| snapshot.cpu.clone()).unwrap_or_default(),
+            name: self.name.clone(),
+            id: self.id.to_string(),
+            ..stats
+        };
+        let sample = Arc::new(Sample { stats, rates: self.queue.rates() });
+        self.shown = Some(Arc::clone(&sample));
+        Some(sample)
+    }
+
+    /// `None` when the container ended just now.
+    fn compose(&self, last: &Snapshot, scale: &Scale) -> Option<Stats> {
+        let Detail {
+            throttling,
+            memory,
+            memory_peak,
+            memory_failures,
+            memory_limit,
+            memory_stats,
+            pids,
+            pids_limit,
+            block_bytes,
+            block_operations,
+        } = self.source.as_ref()?.detail().ok()?;
+        let mut cpu_stats = last.cpu.clone();
+        cpu_stats.throttling_data = throttling;
+        // v1 has a list for each kind of figure, though most stay empty; v2 has one.
+        let of_v1 = |list: Option<Vec<_>>| block_operations.as_ref().map(|_| list.unwrap_or_default());
+        let limit = memory_limit.unwrap_or(u64::MAX);
+        let limit = if scale.machine_memory > 0 { limit.min(scale.machine_memory) } else { limit };
+        Some(Stats {
+            pids_stats: PidsStats { current: pids, limit: pids_limit },
+            blkio_stats: BlkioStats {
+                io_service_bytes_recursive: Some(with_earlier_blocks(&self.earlier, block_bytes)),
+                io_serviced_recursive: of_v1(block_operations.clone()),
+                io_queue_recursive: of_v1(None),
+                io_service_time_recursive: of_v1(None),
+                io_wait_time_recursive: of_v1(None),
+                io_merged_recursive: of_v1(None),
+                io_time_recursive: of_v1(None),
+                sectors_recursive: of_v1(None),
+            },
+            cpu_stats,
+            memory_stats: MemoryStats {
+                usage: memory,
+                max_usage: memory_peak,
+                stats: memory_stats,
+                failcnt: memory_failures,
+                limit,
+                ..MemoryStats::default()
+            },
+            networks: last.reading.network.clone().unwrap_or_default(),
+            ..Stats::default()
+        })
+    }
+}
