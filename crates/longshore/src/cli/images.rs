@@ -79,7 +79,9 @@ fn render(report: &ImagesReport, now: Timestamp, paint: Paint) -> String {
 fn outlook(report: &ImagesReport, now: Timestamp) -> String {
     let disk = report.disk_used_percent.map(|used| format!(" The disk is {used}% full.")).unwrap_or_default();
     match (&report.off, report.next_cycle) {
-        (Some(why), _) => format!("Images do not go by themselves: {why}. `longshore gc` removes what nothing needs.{disk}"),
+        (Some(why), _) => {
+            format!("Images do not go by themselves: {why}. `longshore gc` removes what nothing needs.{disk}")
+        }
         (None, Some(_)) if report.is_cycle_running => format!("Images are being removed just now.{disk}"),
         (None, Some(at)) => {
             let most = text::count(usize::try_from(report.images_per_cycle).unwrap_or(usize::MAX), "image");
@@ -174,7 +176,12 @@ mod tests {
             images_per_cycle: 5,
             ..ImagesReport::default()
         };
-        expect![""].assert_eq(&render(&report, at(100), Paint::never()));
+        expect![[r#"
+            IMAGE       ID            SIZE    TASKS        LAST USED   GOES       WHY
+            r:5000/a:1  0123456789ab  12.3MB               1h 40m ago  in 30m 0s  younger than 1h0m0s
+            b:1
+            <none>      fedcba987654  0B      t1 t2 t3 +1  10m 0s ago  -          held by 4 tasks"#]]
+        .assert_eq(&render(&report, at(100), Paint::never()));
         assert_eq!(outlook(&report, at(100)), "Next clean-up in 30m 0s, of at most 5 images.");
     }
 
@@ -193,7 +200,11 @@ mod tests {
             bytes: 1000,
             ..Collection::default()
         };
-        expect![""].assert_eq(&render_collection(&collection, Paint::never()));
+        expect![[r#"
+            removed image a:1  0123456789ab  1.0kB
+            kept image b:1  0123456789ab  1.0kB: conflict
+            1 item, 1.0kB (layers that others share stay)"#]]
+        .assert_eq(&render_collection(&collection, Paint::never()));
         let nothing = render_collection(&Collection::default(), Paint::never());
         assert!(nothing.starts_with("Nothing to remove."), "{nothing}");
     }
