@@ -1,6 +1,8 @@
 //! The world: a heap of things to come, the engine under test, and the loop that drives it as the agent's
 //! own driver does: handle, commit, start effects, answer each exactly once.
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use engine::{Effect, EffectId, Engine, EngineConfig, Event, Failure, FailureKind
 use jiff::{SignedDuration, Timestamp};
 use wire::acs::Inbound;
 
-use crate::daemon::{Daemon, Later, Moment, Owner, Status, is_docker};
+use crate::daemon::{Daemon, Later, Moment, Owner, is_docker};
 use crate::dice::Dice;
 use crate::oracle::Oracle;
 use crate::profile::{PROFILES, Profile};
@@ -397,50 +399,6 @@ impl World {
         crate::oracle::after_step(self)
     }
 
-    fn crashes_here(&mut self, count: usize) -> bool {
-        self.crash_points += 1;
-        match self.options.crash_point {
-            Some(point) => point == self.crash_points,
-            None if self.is_calm => false,
-            None => {
-                let share = u32::try_from(count + 2).unwrap_or(2);
-                self.crashes.chance(self.profile.crash / f64::from(share))
-            }
-        }
-    }
-
-    /// The agent's process ends; what is under way may still take place, and nobody hears of it.
-    fn crash(&mut self, when: &str) -> Result<(), Stop> {
-        self.note(|| format!("fault   the agent ends {when}"));
-        let old = self.life;
-        self.life += 1;
-        self.engine = None;
-        self.in_flight.clear();
-        self.stream = None;
-        self.service.acs = None;
-        self.service.tcs = None;
-        let heap = std::mem::take(&mut self.heap);
-        for ((at, sequence), what) in heap {
-            match what {
-                Happening::Tell { .. } | Happening::Answer { .. } => {}
-                Happening::Apply { life, id, effect, limit, .. } if life == old => {
-                    if self.crashes.chance(0.5) {
-                        continue;
-                    }
-                    let at =
-                        if is_docker(&effect) { at.min(self.now + self.crashes.millis(0, 10_000)) } else { self.now };
-                    self.heap.insert((at, sequence), Happening::Apply { life, id, effect, reply: None, limit });
-                }
-                what => {
-                    self.heap.insert((at, sequence), what);
-                }
-            }
-        }
-        let pause = if self.crashes.chance(0.5) { self.crashes.millis(10, 500) } else { self.crashes.seconds(1, 30) };
-        self.put(self.now + pause, Happening::Boot);
-        Ok(())
-    }
-
     fn boot(&mut self) -> Result<(), Stop> {
         if self.engine.is_some() {
             return Ok(());
@@ -639,79 +597,5 @@ impl World {
         }
         let at = self.now + self.faults.seconds(45, 58);
         self.put(at, Happening::Heartbeat);
-    }
-
-    /// The container engine ends, and with it all calls and, mostly, all containers.
-    fn daemon_down(&mut self) {
-        if self.is_calm {
-            return;
-        }
-        self.daemon.is_down = true;
-        let kills = self.faults.chance(0.6);
-        self.note(|| format!("fault   container engine goes down{}", if kills { " with all containers" } else { "" }));
-        if kills {
-            let ids: Vec<String> = self.daemon.containers.keys().cloned().collect();
-            for id in ids {
-                self.daemon.kill(&id, 137, self.moment());
-                self.oracle.saw_exit(&id, 137, &self.daemon);
-            }
-        }
-        let (now, life) = (self.now, self.life);
-        for what in self.heap.values_mut() {
-            if let Happening::Answer { outcome, is_docker: true, .. } = what {
-                let text = "error during connect: Post \"http://docker/v1.41\": EOF";
-                *outcome = Outcome::Failed(Failure::new(FailureKind::Other, text));
-            }
-        }
-        if let Some(id) = self.stream.take() {
-            let outcome = Outcome::Failed(Failure::new(FailureKind::Other, "unexpected EOF"));
-            self.put(now, Happening::Answer { life, id, outcome, is_docker: true });
-        }
-        let up = self.now + self.faults.seconds(1, 90);
-        self.put(up, Happening::DaemonUp);
-    }
-
-    /// Somebody kills, removes or starts a container behind the agent's back.
-    fn meddle(&mut self) {
-        let ids: Vec<String> = self.daemon.containers.keys().cloned().collect();
-        if ids.is_empty() {
-            return;
-        }
-        let id = self.faults.pick(&ids).clone();
-        let events = match self.faults.between(0, 2) {
-            0 => {
-                self.note(|| format!("fault   somebody kills {}", &id[..12]));
-                self.oracle.saw_exit(&id, 137, &self.daemon);
-                self.daemon.kill(&id, 137, self.moment())
-            }
-            1 => {
-                self.note(|| format!("fault   somebody removes {}", &id[..12]));
-                self.oracle.saw_exit(&id, 137, &self.daemon);
-                self.oracle.removed(&id, self.now);
-                self.daemon.remove(&id).events
-            }
-            _ => {
-                if self.daemon.containers.get(&id).is_none_or(|c| c.status != Status::Exited) {
-                    return;
-                }
-                self.note(|| format!("fault   somebody starts {}", &id[..12]));
-                let effect = Effect::StartContainer { id, api_version: None, deadline: Duration::ZERO };
-                let done = self.daemon.perform(&effect, self.moment(), &mut self.ids, &self.behaviors);
-                self.daemon.offences.clear();
-                self.later(done.later);
-                done.events
-            }
-        };
-        self.emit(events);
-    }
-
-    fn cut_socket(&mut self) {
-        let acs = self.faults.chance(0.7);
-        let slot = if acs { &mut self.service.acs } else { &mut self.service.tcs };
-        let Some(connection) = slot.take() else { return };
-        let text = "connection reset by peer".to_owned();
-        let how = if self.faults.chance(0.5) { Closing::Valid { text } } else { Closing::Error { text } };
-        self.note(|| format!("fault   {connection:?} is cut"));
-        self.put(self.now, Happening::Tell { life: self.life, event: Event::Closed { connection, how } });
     }
 }
