@@ -97,11 +97,7 @@ impl Endpoints {
 }
 
 /// Serves introspection until `shutdown`.
-pub(crate) async fn serve_introspection(
-    listener: TcpListener,
-    endpoints: Arc<Endpoints>,
-    shutdown: CancellationToken,
-) {
+pub(crate) async fn serve_introspection(listener: TcpListener, endpoints: Arc<Endpoints>, shutdown: CancellationToken) {
     let handler = move |peer, request| {
         let endpoints = Arc::clone(&endpoints);
         async move { introspection::answer(&endpoints, peer, request).await }

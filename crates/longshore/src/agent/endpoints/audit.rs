@@ -51,9 +51,8 @@ impl Audit {
             other => other,
         };
         let (sender, receiver) = sync_channel(MOST_WAITING);
-        let started = std::thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || write_lines(&receiver, path, rollover));
+        let started =
+            std::thread::Builder::new().name("audit".to_owned()).spawn(move || write_lines(&receiver, path, rollover));
         match started {
             Ok(_) => Self { lines: Some(sender) },
             Err(error) => {
@@ -102,8 +101,7 @@ fn render(entry: &Entry<'_>, now: Timestamp) -> String {
     // An id in the path is as good as the credentials themselves.
     let path = if entry.path.starts_with("/v2/credentials/") { "/v2/credentials" } else { entry.path };
     let seconds = now.strftime("%Y-%m-%dT%H:%M:%SZ");
-    let mut line =
-        format!("{seconds} {} {} {} {} ", entry.status, entry.peer, quoted(path), quoted(entry.user_agent));
+    let mut line = format!("{seconds} {} {} {} {} ", entry.status, entry.peer, quoted(path), quoted(entry.user_agent));
     match entry.granted {
         None => line.push_str("- "),
         Some(granted) => {
@@ -150,12 +148,7 @@ mod tests {
     #[test]
     fn lines_are_the_references() {
         let peer = "172.17.0.5:41822".parse().unwrap();
-        let granted = Granted {
-            task: "arn:t",
-            kind: RoleKind::Application,
-            cluster: "shop",
-            instance: "arn:i",
-        };
+        let granted = Granted { task: "arn:t", kind: RoleKind::Application, cluster: "shop", instance: "arn:i" };
         let mut entry = Entry {
             status: 200,
             peer,
@@ -167,8 +160,7 @@ mod tests {
             &entry,
             "2031-02-03T04:05:06Z 200 172.17.0.5:41822 \"/v2/credentials\" \"aws-sdk-rust/1.3\" arn:t GetCredentials 2 shop arn:i\n",
         );
-        entry.granted =
-            Some(Granted { kind: RoleKind::Execution, cluster: "", instance: "", ..granted });
+        entry.granted = Some(Granted { kind: RoleKind::Execution, cluster: "", instance: "", ..granted });
         check(
             &entry,
             "2031-02-03T04:05:06Z 200 172.17.0.5:41822 \"/v2/credentials\" \"aws-sdk-rust/1.3\" arn:t GetCredentialsExecutionRole 2 - -\n",

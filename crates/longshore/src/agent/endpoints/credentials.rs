@@ -36,11 +36,7 @@ pub(super) fn answer(endpoints: &Endpoints, version: &str, id: &str) -> (Answer,
         };
     }
     if is_expected(endpoints, &id) {
-        return refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "CredentialsUninitialized",
-            "Credentials uninitialized for ID",
-        );
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "CredentialsUninitialized", "Credentials uninitialized for ID");
     }
     refuse(StatusCode::BAD_REQUEST, "InvalidIdInRequest", "Credentials not found")
 }

@@ -86,7 +86,12 @@ fn is_pulled(container: &Container) -> bool {
 ///
 /// # Errors
 /// In v3, when it has no network settings.
-pub(super) fn container_document(task: &Task, container: &Container, form: Form, cluster: &str) -> Result<ContainerDocument, NoNetwork> {
+pub(super) fn container_document(
+    task: &Task,
+    container: &Container,
+    form: Form,
+    cluster: &str,
+) -> Result<ContainerDocument, NoNetwork> {
     let definition = &container.definition;
     let state = &container.state;
     let networks = networks(task, container, form);
@@ -221,7 +226,9 @@ fn member<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
 fn health(container: &Container) -> Health {
     let health = &container.health;
     let status = match health.status {
-        HealthStatus::Unknown => return Health { exit_code: health.exit_code.filter(|code| *code != 0), ..Health::default() },
+        HealthStatus::Unknown => {
+            return Health { exit_code: health.exit_code.filter(|code| *code != 0), ..Health::default() };
+        }
         HealthStatus::Healthy => "HEALTHY",
         HealthStatus::Unhealthy => "UNHEALTHY",
     };
@@ -251,9 +258,7 @@ fn volume(task: &Task, mount: &MountPoint) -> Option<MountedVolume> {
     let volume = task.volumes.iter().find(|volume| volume.definition.name == mount.source_volume)?;
     let destination = mount.container_path.clone();
     Some(match &volume.definition.kind {
-        VolumeKind::Host(host) => {
-            MountedVolume { docker_name: String::new(), source: host.path.clone(), destination }
-        }
+        VolumeKind::Host(host) => MountedVolume { docker_name: String::new(), source: host.path.clone(), destination },
         VolumeKind::Docker { docker_name, .. } => {
             MountedVolume { docker_name: docker_name.clone(), source: String::new(), destination }
         }

@@ -66,8 +66,7 @@ impl Ecs {
         let input = serde_json::to_value(input)
             .map_err(|error| failed(aws::json11::CallErrorKind::Encode { reason: error.to_string() }))?;
         let answer = (self.0)(EcsCall { input, ..call }).await?;
-        serde_json::from_value(answer).map_err(|error| {
-            failed(aws::json11::CallErrorKind::Decode { reason: error.to_string(), request_id: None })
-        })
+        serde_json::from_value(answer)
+            .map_err(|error| failed(aws::json11::CallErrorKind::Decode { reason: error.to_string(), request_id: None }))
     }
 }

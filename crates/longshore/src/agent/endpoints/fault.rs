@@ -37,8 +37,7 @@ pub(super) fn answer(
         NetworkMode::Host => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned()),
         // No namespace and no interface of such a task is known (spec 30 trap 30).
         NetworkMode::Bridge | NetworkMode::None | NetworkMode::Awsvpc | NetworkMode::Other(_) => {
-            let text =
-                format!("failed to get task metadata due to internal server error for container: {endpoint}");
+            let text = format!("failed to get task metadata due to internal server error for container: {endpoint}");
             refuse(StatusCode::INTERNAL_SERVER_ERROR, text)
         }
     }

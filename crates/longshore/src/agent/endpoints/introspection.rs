@@ -98,7 +98,9 @@ fn license(directory: &Path) -> Answer {
     let read = |name: &str| std::fs::read(directory.join(name));
     let texts: Result<Vec<_>, _> = ["LICENSE", "NOTICE", "THIRD-PARTY"].into_iter().map(read).collect();
     match texts {
-        Ok(texts) => Answer::new(StatusCode::OK, "text/plain", texts.join(format!("\n{}\n", "=".repeat(80)).as_bytes())),
+        Ok(texts) => {
+            Answer::new(StatusCode::OK, "text/plain", texts.join(format!("\n{}\n", "=".repeat(80)).as_bytes()))
+        }
         Err(_) => Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Bytes::new()),
     }
 }
@@ -111,9 +113,7 @@ fn tasks(endpoints: &Endpoints, query: Option<&str>) -> Answer {
             return Answer::json(StatusCode::OK, &IntrospectedTasks { tasks });
         }
         (Some(_), Some(_)) => Err(StatusCode::BAD_REQUEST),
-        (Some(arn), None) => {
-            all.iter().find(|task| task.arn().as_str() == arn).ok_or(StatusCode::NOT_FOUND)
-        }
+        (Some(arn), None) => all.iter().find(|task| task.arn().as_str() == arn).ok_or(StatusCode::NOT_FOUND),
         (None, Some(id)) => by_docker_id(&all, &id),
     };
     match found {

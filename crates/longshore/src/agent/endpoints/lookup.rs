@@ -62,10 +62,9 @@ impl Caller {
 
     pub(super) fn keep_text(&self, which: Text, instance: Option<Arc<InstanceView>>, text: &Bytes) {
         let mut texts = self.entry.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = texts
-            .from
-            .as_ref()
-            .is_some_and(|(task, from)| Arc::ptr_eq(task, &self.task) && is_same_place(from.as_ref(), instance.as_ref()));
+        let is_current = texts.from.as_ref().is_some_and(|(task, from)| {
+            Arc::ptr_eq(task, &self.task) && is_same_place(from.as_ref(), instance.as_ref())
+        });
         if !is_current {
             *texts = Texts { from: Some((Arc::clone(&self.task), instance)), texts: [None, None, None, None] };
         }
@@ -118,9 +117,9 @@ impl Index {
 
 /// Ids name containers from creation on (spec 30 §3.1).
 fn is_it(task: &Task, position: usize, endpoint: &str) -> bool {
-    task.containers.get(position).is_some_and(|container| {
-        container.definition.endpoint_id == endpoint && container.state.docker_id.is_some()
-    })
+    task.containers
+        .get(position)
+        .is_some_and(|container| container.definition.endpoint_id == endpoint && container.state.docker_id.is_some())
 }
 
 /// The task whose own network has this address; tasks on shared networks are never found (spec 30 §3.1).

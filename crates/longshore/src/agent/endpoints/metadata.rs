@@ -57,12 +57,7 @@ const fn form(version: Version) -> Form {
     }
 }
 
-fn container(
-    endpoints: &Endpoints,
-    version: Version,
-    caller: &Caller,
-    instance: Option<&Arc<InstanceView>>,
-) -> Answer {
+fn container(endpoints: &Endpoints, version: Version, caller: &Caller, instance: Option<&Arc<InstanceView>>) -> Answer {
     let cluster = place(endpoints, instance).cluster;
     match container_document(&caller.task, caller.container(), form(version), cluster) {
         Ok(document) => Answer::json(StatusCode::OK, &document),
@@ -150,10 +145,8 @@ fn associations(caller: &Caller, kind: &str) -> Answer {
 
 fn association(task: &Task, version: Version, kind: &str, name: &str) -> Answer {
     if name.is_empty() {
-        let text = format!(
-            "{} container associations handler: unable to get association name from request",
-            version.label()
-        );
+        let text =
+            format!("{} container associations handler: unable to get association name from request", version.label());
         return Answer::complaint(StatusCode::BAD_REQUEST, &text);
     }
     let found = task.definition.associations.iter().find(|a| a.kind == kind && a.name == name);

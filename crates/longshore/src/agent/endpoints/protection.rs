@@ -95,7 +95,9 @@ async fn ask(
         };
         let (cluster, tasks) = (Some(cluster.clone()), tasks.clone());
         let outcome = match wish {
-            None => ecs.call(call("GetTaskProtection"), &GetTaskProtectionRequest { cluster, tasks: Some(tasks) }).await,
+            None => {
+                ecs.call(call("GetTaskProtection"), &GetTaskProtectionRequest { cluster, tasks: Some(tasks) }).await
+            }
             Some(wish) => {
                 let input = UpdateTaskProtectionRequest {
                     cluster,

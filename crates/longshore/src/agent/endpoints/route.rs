@@ -210,10 +210,11 @@ mod tests {
     #[track_caller]
     fn check(path: &str, expected: &str) {
         let found = Route::parse(path).map_or_else(|| "-".to_owned(), |route| format!("{route:?}"));
-        let brief = found.replace(['"', ' '], "").replace("Metadata{version:", "").replace("subject:", "").replace(
-            "endpoint:",
-            "",
-        );
+        let brief = found
+            .replace(['"', ' '], "")
+            .replace("Metadata{version:", "")
+            .replace("subject:", "")
+            .replace("endpoint:", "");
         assert_eq!(brief.trim_end_matches('}'), expected, "{path}");
     }
 

@@ -49,8 +49,7 @@ impl Peer {
     pub(super) fn new(address: SocketAddr) -> Self {
         // A dual-stack listener shows IPv4 peers in IPv6's dress.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        let header =
-            HeaderValue::from_str(&address.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let header = HeaderValue::from_str(&address.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
         Self { address, header }
     }
 }

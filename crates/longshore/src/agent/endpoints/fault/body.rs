@@ -38,12 +38,8 @@ impl Type {
     }
 }
 
-const BLACKHOLE: &[(&str, Type)] = &[
-    ("Port", Type::Port),
-    ("Protocol", Type::Text),
-    ("TrafficType", Type::Text),
-    ("SourcesToFilter", Type::Texts),
-];
+const BLACKHOLE: &[(&str, Type)] =
+    &[("Port", Type::Port), ("Protocol", Type::Text), ("TrafficType", Type::Text), ("SourcesToFilter", Type::Texts)];
 const LATENCY: &[(&str, Type)] = &[
     ("DelayMilliseconds", Type::Unsigned),
     ("JitterMilliseconds", Type::Unsigned),
@@ -102,7 +98,10 @@ fn decode(body: &[u8], name: &str, known: &[(&'static str, Type)]) -> Result<Map
             continue;
         }
         let wrong = |value: &Value, kind: &str| {
-            Err(format!("json: cannot unmarshal {} into Go struct field {name}.{proper} of type {kind}", described(value)))
+            Err(format!(
+                "json: cannot unmarshal {} into Go struct field {name}.{proper} of type {kind}",
+                described(value)
+            ))
         };
         if !kind.admits(&value) {
             return wrong(&value, kind.name());
@@ -243,14 +242,8 @@ mod tests {
         );
         check(r#"{"Port":80,"Protocol":""}"#, "required parameter Protocol is missing");
         check(r#"{"Port":80,"Protocol":"icmp"}"#, "required parameter TrafficType is missing");
-        check(
-            r#"{"Port":80,"Protocol":"icmp","TrafficType":"egress"}"#,
-            "invalid value icmp for parameter Protocol",
-        );
-        check(
-            r#"{"Port":80,"Protocol":"udp","TrafficType":"out"}"#,
-            "invalid value out for parameter TrafficType",
-        );
+        check(r#"{"Port":80,"Protocol":"icmp","TrafficType":"egress"}"#, "invalid value icmp for parameter Protocol");
+        check(r#"{"Port":80,"Protocol":"udp","TrafficType":"out"}"#, "invalid value out for parameter TrafficType");
         check(
             r#"{"Port":80,"Protocol":"udp","TrafficType":"ingress","SourcesToFilter":["10.0.0.0/8","10.0.0.0/33"]}"#,
             "invalid value 10.0.0.0/33 for parameter SourcesToFilter",
