@@ -18,7 +18,7 @@ use super::outcome::Outcome;
 use crate::local::report::{ContainerReport, MomentReport, PullReport, TaskReport};
 
 /// Events that only explain.
-const QUIET: [&str; 11] = [
+const QUIET: [&str; 12] = [
     "accepted",
     "creating",
     "created",
@@ -26,6 +26,7 @@ const QUIET: [&str; 11] = [
     "digest_resolved",
     "uses_local_image",
     "volume_created",
+    "cgroup_created",
     "resources_granted",
     "adopted",
     "not_restarted",
