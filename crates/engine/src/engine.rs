@@ -52,6 +52,8 @@ pub struct Engine {
     list_backoff: Backoff,
     has_restored: bool,
     is_listing: bool,
+    /// Something was seen since the list that is out was asked for.
+    lists_again: bool,
     is_ending: bool,
     touched: BTreeSet<TaskId>,
 }
@@ -93,6 +95,7 @@ impl Engine {
             follow_backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10), 2.0, 0.2),
             list_backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10), 2.0, 0.2),
             is_listing: false,
+            lists_again: false,
             is_ending: false,
             touched: BTreeSet::new(),
             core,
@@ -293,6 +296,9 @@ impl Engine {
                     let task = match &found {
                         Ok((search, _)) | Err((search, _)) => search.task.clone(),
                     };
+                    if !self.tasks.contains_key(&task) {
+                        self.core.ports.release(&task);
+                    }
                     self.touch(now, &task, step, |task, cx| {
                         task.apply_ports(cx, found);
                         task.settle(cx);
@@ -388,14 +394,19 @@ impl Engine {
     }
 
     fn list(&mut self, step: &mut Step) {
-        if !self.is_listing {
-            self.is_listing = true;
-            self.core.ask(step, Route::List, Effect::ListContainers { deadline: LIST_DEADLINE });
+        if self.is_listing {
+            self.lists_again = true;
+            return;
         }
+        self.is_listing = true;
+        self.core.ask(step, Route::List, Effect::ListContainers { deadline: LIST_DEADLINE });
     }
 
     fn apply_list(&mut self, now: Now, outcome: Outcome, step: &mut Step) {
         self.is_listing = false;
+        if std::mem::take(&mut self.lists_again) {
+            self.list(step);
+        }
         let containers = match outcome {
             Outcome::Listed(containers) => containers,
             other => {
@@ -654,3 +665,6 @@ fn failure_of(outcome: Outcome) -> Failure {
         other => Failure::new(FailureKind::Other, format!("unexpected answer {other:?}")),
     }
 }
+
+#[cfg(test)]
+mod tests;
