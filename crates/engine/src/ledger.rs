@@ -173,10 +173,10 @@ impl Ledger {
                 }
             }
         }
-        request
-            .gpus
-            .iter()
-            .find_map(|gpu| self.used_gpus.get(gpu).map(|holder| format!("needs GPU {gpu}, which task {holder} holds")))
+        request.gpus.iter().find_map(|gpu| match self.used_gpus.get(gpu) {
+            Some(holder) => Some(format!("needs GPU {gpu}, which task {holder} holds")),
+            None => (!self.gpus.contains(gpu)).then(|| format!("needs GPU {gpu}, which this host does not have")),
+        })
     }
 
     /// What is kept for tasks that have waited too long.

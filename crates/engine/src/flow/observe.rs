@@ -169,7 +169,9 @@ impl Task {
         let runs = listed.is_some_and(|c| c.state == docker::ContainerStatus::Running);
         if runs && container.state.known.is_running() && container.state.docker_id.is_some() {
             self.containers[index].work = None;
-            if self.containers[index].definition.has_health_check {
+            // What was taken over from the reference does not say where the container is reached.
+            let container = &self.containers[index];
+            if container.definition.has_health_check || container.state.created_at.is_none() {
                 self.observe(cx, index, None, false);
             }
             self.look_at_seen_end(cx, index);
