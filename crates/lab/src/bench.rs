@@ -127,11 +127,10 @@ impl Bench {
         story::render_all(&self.plane.story(arn(task))).replace(&self.image, "<image>")
     }
 
-    /// The last of the task's state changes, rendered.
+    /// How the task's story ended, rendered.
     #[must_use]
-    pub fn last(&self, task: &Value) -> String {
-        let changes = self.plane.story(arn(task));
-        changes.last().map(story::render).unwrap_or_default().replace(&self.image, "<image>")
+    pub fn outcome(&self, task: &Value) -> String {
+        story::render_outcome(&self.plane.story(arn(task))).replace(&self.image, "<image>")
     }
 
     /// The statuses of the task's story.

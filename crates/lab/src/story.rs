@@ -3,9 +3,20 @@
 
 use serde_json::Value;
 
-/// One `SubmitTaskStateChange` as lines: the task's, then one per container.
+/// A story of several changes: for each, the task's line, then one per container that it speaks of.
 #[must_use]
-pub fn render(change: &Value) -> String {
+pub fn render_all(changes: &[Value]) -> String {
+    changes.iter().map(|change| render_head(change) + &render_containers(std::slice::from_ref(change))).collect()
+}
+
+/// How a story ended: the task's last line, then the last that was said of each container. In which change a
+/// container's end is told is a race between the container and the reports.
+#[must_use]
+pub fn render_outcome(changes: &[Value]) -> String {
+    changes.last().map(|last| render_head(last) + &render_containers(changes)).unwrap_or_default()
+}
+
+fn render_head(change: &Value) -> String {
     let mut line = text(&change["status"]).to_owned();
     let (begun, pulled, ended) = (&change["pullStartedAt"], &change["pullStoppedAt"], &change["executionStoppedAt"]);
     if begun.is_number() && pulled.is_number() {
@@ -14,34 +25,22 @@ pub fn render(change: &Value) -> String {
     if ended.is_number() {
         line.push_str(if pulled.as_f64() <= ended.as_f64() { " ended" } else { " ended-before-pull" });
     }
-    line.push_str(&reason(change));
-    let mut containers: Vec<String> = latest(change).iter().map(|container| render_container(container)).collect();
-    containers.sort();
-    for container in containers {
-        line.push_str("\n  ");
-        line.push_str(&container);
-    }
-    line.push('\n');
-    line
+    line + &reason(change) + "\n"
 }
 
-/// A story of several changes.
-#[must_use]
-pub fn render_all(changes: &[Value]) -> String {
-    changes.iter().map(render).collect()
-}
-
-/// A change may carry a container's earlier states too: the furthest counts.
-fn latest(change: &Value) -> Vec<&Value> {
+/// The furthest state of each container: a change may carry earlier ones too.
+fn render_containers(changes: &[Value]) -> String {
     let mut furthest: Vec<&Value> = Vec::new();
-    for container in change["containers"].as_array().into_iter().flatten() {
+    for container in changes.iter().flat_map(|change| change["containers"].as_array().into_iter().flatten()) {
         match furthest.iter_mut().find(|one| one["containerName"] == container["containerName"]) {
             Some(one) if rank(container) >= rank(one) => *one = container,
             Some(_) => {}
             None => furthest.push(container),
         }
     }
-    furthest
+    let mut lines: Vec<String> = furthest.iter().map(|one| format!("  {}\n", render_container(one))).collect();
+    lines.sort();
+    lines.concat()
 }
 
 fn rank(container: &Value) -> u8 {

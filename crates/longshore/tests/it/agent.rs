@@ -5,5 +5,6 @@ mod cleanup;
 mod created;
 mod faults;
 mod lifecycle;
+mod limits;
 mod protocol;
 mod refusals;

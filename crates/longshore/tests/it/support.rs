@@ -1,10 +1,14 @@
 //! What the system tests share.
 
+mod home;
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use lab::{Bench, Setup};
 use serde_json::Value;
+
+pub(crate) use home::{Ended, Home, Local, ended};
 
 /// The binary under test.
 pub(crate) const LONGSHORE: &str = env!("CARGO_BIN_EXE_longshore");

@@ -49,7 +49,7 @@ fn task_exits_while_agent_down() -> Result<()> {
     })?;
     bench.agent.start()?;
     bench.until(&task, "STOPPED")?;
-    assert!(bench.last(&task).contains("main STOPPED exit=8 digest id"), "{}", bench.last(&task));
+    assert!(bench.outcome(&task).contains("main STOPPED exit=8 digest id"), "{}", bench.outcome(&task));
     Ok(())
 }
 
@@ -106,11 +106,11 @@ fn failing_api_keeps_the_story_in_order() -> Result<()> {
     let task = bench.run(&[bench.shell("main", "exit 6", json!({}))])?;
     lab::wait_for("the whole story", Duration::from_secs(60), || {
         // The injected failures are in the story too: the same change comes again until it is taken.
-        Ok((bench.statuses(&task).len() >= 4 && bench.last(&task).starts_with("STOPPED")).then_some(()))
+        Ok((bench.statuses(&task).len() >= 4 && bench.outcome(&task).starts_with("STOPPED")).then_some(()))
     })?;
     let rank = |status: &String| ["PENDING", "RUNNING", "STOPPED"].iter().position(|one| one == status);
     let ranks: Vec<_> = bench.statuses(&task).iter().map(rank).collect();
     assert!(ranks.is_sorted(), "{:?}", bench.statuses(&task));
-    assert!(bench.last(&task).contains("main STOPPED exit=6"), "{}", bench.last(&task));
+    assert!(bench.outcome(&task).contains("main STOPPED exit=6"), "{}", bench.outcome(&task));
     Ok(())
 }

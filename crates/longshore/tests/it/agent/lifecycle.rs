@@ -37,7 +37,7 @@ fn exit_code() -> Result<()> {
         STOPPED pulled ended
           main STOPPED exit=3 digest id
     "#]]
-    .assert_eq(&bench.last(&task));
+    .assert_eq(&bench.outcome(&task));
     Ok(())
 }
 
@@ -57,7 +57,7 @@ fn nonessential_exits_first() -> Result<()> {
           main STOPPED exit=137 digest id
           side STOPPED exit=0 digest id
     "#]]
-    .assert_eq(&bench.last(&task));
+    .assert_eq(&bench.outcome(&task));
     Ok(())
 }
 
@@ -75,7 +75,13 @@ fn depends_success_chain() -> Result<()> {
     assert!(one["State"]["FinishedAt"].as_str() <= two["State"]["StartedAt"].as_str());
     assert!(two["State"]["FinishedAt"].as_str() <= main["State"]["StartedAt"].as_str());
     assert_eq!(main["State"]["ExitCode"], 5);
-    assert!(bench.last(&task).contains("main STOPPED exit=5 digest id\n"), "{}", bench.last(&task));
+    expect![[r#"
+        STOPPED pulled ended
+          main STOPPED exit=5 digest id
+          one STOPPED exit=0 digest id
+          two STOPPED exit=0 digest id
+    "#]]
+    .assert_eq(&bench.outcome(&task));
     Ok(())
 }
 
@@ -92,7 +98,7 @@ fn depends_success_fails() -> Result<()> {
           init STOPPED exit=1 digest id
           main STOPPED exit=143 digest "CannotStartContainerError: dependency graph: failed to resolve container ordering dependency [init(<image>) (STOPPED->RUNNING) - Exit: 1] for target [main(<image>) (MANIFEST_PULLED->RUNNING)] as dependency did not exit successfully."
     "#]]
-    .assert_eq(&bench.last(&task));
+    .assert_eq(&bench.outcome(&task));
     Ok(())
 }
 
@@ -125,7 +131,7 @@ fn depends_healthy() -> Result<()> {
           dep STOPPED exit=137 digest id
           main STOPPED exit=137 digest id
     "#]]
-    .assert_eq(&bench.last(&task));
+    .assert_eq(&bench.outcome(&task));
     Ok(())
 }
 
@@ -139,7 +145,7 @@ fn pull_not_found() -> Result<()> {
         STOPPED pulled ended
           main STOPPED "CannotPullImageManifestError: Error response from daemon: manifest unknown: manifest unknown"
     "#]]
-    .assert_eq(&bench.last(&task));
+    .assert_eq(&bench.outcome(&task));
     Ok(())
 }
 
@@ -149,7 +155,7 @@ fn start_fails() -> Result<()> {
     let task = bench.run(&[bench.container("main", json!({ "command": ["/no/such/binary"] }))])?;
     bench.until(&task, "STOPPED")?;
     // What follows is the Engine's own text, which differs from version to version.
-    let last = bench.last(&task);
+    let last = bench.outcome(&task);
     assert!(
         last.contains(r#"main STOPPED digest id "CannotStartContainerError: Error response from daemon: "#),
         "{last}"
@@ -188,7 +194,7 @@ fn stop_timeout() -> Result<()> {
     bench.stop_and_wait(&task)?;
     let taken = asked.elapsed();
     assert!((Duration::from_secs(3)..Duration::from_secs(15)).contains(&taken), "{taken:?}");
-    assert!(bench.last(&task).contains("main STOPPED exit=137"), "{}", bench.last(&task));
+    assert!(bench.outcome(&task).contains("main STOPPED exit=137"), "{}", bench.outcome(&task));
     Ok(())
 }
 
@@ -203,7 +209,7 @@ fn sigterm_graceful() -> Result<()> {
         Ok((bench.inspect(&task, "main")?["State"]["Health"]["Status"] == "healthy").then_some(()))
     })?;
     bench.stop_and_wait(&task)?;
-    assert!(bench.last(&task).contains("main STOPPED exit=42"), "{}", bench.last(&task));
+    assert!(bench.outcome(&task).contains("main STOPPED exit=42"), "{}", bench.outcome(&task));
     Ok(())
 }
 

@@ -104,7 +104,7 @@ fn one_bad_task_and_one_good() -> Result<()> {
     // The reference's spelling.
     assert!(reason.starts_with("UnrecogniedTaskError: Error loading task - "), "{reason}");
     bench.until(&good, "STOPPED")?;
-    assert!(bench.last(&good).contains("main STOPPED exit=4"), "{}", bench.last(&good));
+    assert!(bench.outcome(&good).contains("main STOPPED exit=4"), "{}", bench.outcome(&good));
     assert!(bench.containers(&bad)?.is_empty());
     Ok(())
 }
