@@ -29,15 +29,15 @@ mod tests;
 use std::io;
 use std::path::Path;
 
-pub(crate) use capacity::{Capacity, PortRange};
+pub(crate) use capacity::Capacity;
 pub(crate) use credentials::Credentials;
-pub(crate) use devices::{Devices, Gmsa};
+pub(crate) use devices::Devices;
 pub(crate) use docker::{AuthType, Docker};
-pub(crate) use identity::{Identity, IpCompatibility};
+pub(crate) use identity::Identity;
 pub(crate) use images::{Images, PullBehavior};
 pub(crate) use known::unknown_variables;
 pub(crate) use logging::{LogConfig, LogFormat, LogLevel, LogRollover};
-pub(crate) use networking::{Networking, PauseImage, RateLimit};
+pub(crate) use networking::{Networking, RateLimit};
 pub(crate) use parallel::Parallel;
 pub(crate) use proxy::Proxy;
 pub(crate) use state::State;
@@ -140,6 +140,7 @@ impl Config {
     ///
     /// # Errors
     /// A value is refused (see [`ConfigError`]), or no region is known.
+    #[cfg(test)]
     pub(crate) fn load(
         lookup: impl Fn(&str) -> Option<String>,
         read_file: impl Fn(&Path) -> io::Result<String>,

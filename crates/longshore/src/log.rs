@@ -36,8 +36,6 @@ const OWN: [&str; 7] = ["longshore", "engine", "plane", "docker", "aws", "host",
 pub(crate) enum Console {
     /// Where an agent's log driver listens.
     Stdout,
-    /// For commands whose standard output is their answer.
-    Stderr,
     /// Lines go to the file alone, if there is one.
     Silent,
 }
@@ -64,7 +62,6 @@ pub(crate) fn init(config: &LogConfig) -> Guard {
 pub(crate) fn init_on(config: &LogConfig, console: Console) -> Guard {
     let sink: Box<dyn Write + Send> = match console {
         Console::Stdout => Box::new(std::io::stdout()),
-        Console::Stderr => Box::new(std::io::stderr()),
         Console::Silent => Box::new(std::io::sink()),
     };
     let log = Arc::new(Log::new(config, sink));

@@ -27,6 +27,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Where the plane's rows are kept.
 pub(crate) enum Storage {
     /// Nowhere: the plane starts empty and is forgotten.
+    #[cfg(test)]
     Memory,
     /// In a file of their own.
     File { thread: StoreThread, rows: Vec<StoredRow>, set_aside: Option<PathBuf> },
@@ -37,7 +38,7 @@ impl Storage {
     ///
     /// # Errors
     /// The file cannot be opened or read, or is in use.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let opened = Store::open(path, "plane")?;
         let rows = opened.store.load_all()?;
         let thread = StoreThread::start(opened.store)?;
@@ -62,6 +63,7 @@ pub(crate) fn open(
 ) -> anyhow::Result<(Handle, JoinHandle<()>)> {
     let mut plane = plane::Plane::new(settings);
     let store = match storage {
+        #[cfg(test)]
         Storage::Memory => None,
         Storage::File { thread, rows, set_aside } => {
             if let Some(aside) = set_aside {

@@ -29,7 +29,7 @@ fn events_that_open_during_a_list_lead_to_another_list() {
 fn ports_found_for_a_task_that_is_gone_are_free_again() {
     let mut engine = Engine::new(EngineConfig::default(), 1, Vec::new());
     let first = engine.core.config.dynamic_host_ports.0;
-    let mut search = |engine: &mut Engine| {
+    let search = |engine: &mut Engine| {
         let wanted = Search { task: TaskId::from("gone"), container: 0, mapping: 0, protocol: Protocol::Tcp, count: 1 };
         engine.core.ports.want(wanted);
         let mut step = Step::default();

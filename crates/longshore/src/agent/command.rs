@@ -11,7 +11,7 @@ use tracing::{debug, error, info};
 use super::published::Published;
 use super::{AgentOptions, ExitReport, PROTOCOL_HASH, PROTOCOL_VERSION, facts, limits, run};
 use crate::cli::AgentArgs;
-use crate::config::{Config, ConfigError, Inputs, Warning, unknown_variables};
+use crate::config::{Config, ConfigError, Inputs, LogConfig, Warning, unknown_variables};
 use crate::log;
 
 /// The licence, for `-license`: the reference prints files of its image, we carry ours inside.
@@ -42,6 +42,8 @@ pub(crate) async fn execute(args: AgentArgs) -> i32 {
     let (mut config, warnings) = match load(&imds).await {
         Ok(loaded) => loaded,
         Err(refusal) => {
+            let _log = log::init(&LogConfig::load(variable));
+            error!(critical = true, "the configuration is refused: {refusal}");
             eprintln!("longshore: the configuration is refused: {refusal}");
             return 1;
         }

@@ -26,7 +26,7 @@ use wire::docker::Stats;
 use wire::ids::DockerId;
 use wire::metadata::NetworkRates;
 
-pub(crate) use queue::{ContainerSets, FloatSet, IntegerSet, NetworkSets, StorageSets};
+pub(crate) use queue::{ContainerSets, FloatSet, IntegerSet, NetworkSets};
 
 use super::published::Published;
 use queue::Scale;

@@ -77,6 +77,7 @@ impl Devices {
 impl Gmsa {
     /// Whether the domain-joined capability is offered. `exists` is false only for a path that is certainly absent.
     #[must_use]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the capability comes with credential specs"))]
     pub(crate) fn offers_domain_joined(&self, exists: impl Fn(&Path) -> bool) -> bool {
         self.supported
             && (self.skip_domain_check
@@ -85,10 +86,12 @@ impl Gmsa {
 
     /// Whether the domainless capability is offered.
     #[must_use]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the capability comes with credential specs"))]
     pub(crate) fn offers_domainless(&self, exists: impl Fn(&Path) -> bool) -> bool {
         self.supported && (self.skip_domainless_check || self.has_socket(exists))
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "the capability comes with credential specs"))]
     fn has_socket(&self, exists: impl Fn(&Path) -> bool) -> bool {
         self.socket.as_deref().is_some_and(exists)
     }

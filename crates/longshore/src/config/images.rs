@@ -124,12 +124,6 @@ impl Images {
             self.images_per_cycle = PER_CYCLE.unsigned_abs();
         }
     }
-
-    /// Whether images are removed at all: a cache that is preferred is kept.
-    #[must_use]
-    pub(crate) fn cleans_up(&self) -> bool {
-        !self.cleanup_disabled && self.pull_behavior != PullBehavior::PreferCached
-    }
 }
 
 /// Off without the higher one; the lower one is a little less by default.

@@ -28,18 +28,4 @@ impl Proxy {
             refuse_http: from.env("REQUEST_METHOD").is_some(),
         }
     }
-
-    /// What `NO_PROXY` becomes when a session is opened: the user's, or the metadata addresses and Docker's.
-    #[must_use]
-    pub(crate) fn session_no_proxy(&self, docker_endpoint: &str) -> String {
-        match &self.no_proxy {
-            Some(list) if self.has_upper_case_no_proxy => list.clone(),
-            _ => {
-                let docker = docker_endpoint.split_once("://").map_or(docker_endpoint.to_owned(), |(scheme, rest)| {
-                    if scheme == "unix" { rest.to_owned() } else { format!("//{rest}") }
-                });
-                format!("169.254.169.254,169.254.170.2,{docker}")
-            }
-        }
-    }
 }

@@ -60,10 +60,4 @@ impl Telemetry {
         }
         self.poll_interval = self.poll_interval.clamp(least, most);
     }
-
-    /// Whether there is anything to tell the telemetry service.
-    #[must_use]
-    pub(crate) const fn is_silent(&self) -> bool {
-        self.metrics_disabled && self.health_disabled
-    }
 }

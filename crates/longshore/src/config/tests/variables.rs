@@ -294,7 +294,6 @@ fn images() {
     check("ECS_EXCLUDE_UNTRACKED_IMAGE=a:1, b:2", expect![[r#"
         images.exclusions: ["a:1", " b:2"]
     "#]]);
-    assert!(!load("ECS_IMAGE_PULL_BEHAVIOR=prefer-cached").unwrap().0.images.cleans_up());
 }
 
 #[test]
@@ -437,12 +436,4 @@ fn gmsa_needs_its_daemon_and_a_domain_or_a_secret() {
     assert_eq!(offers(&format!("{base}\nCREDENTIALS_FETCHER_SECRET_NAME_FOR_DOMAINLESS_GMSA=s"), true), (true, true));
     let skip = "ECS_GMSA_SUPPORTED=true\nZZZ_SKIP_DOMAIN_JOIN_CHECK_NOT_SUPPORTED_IN_PRODUCTION=true";
     assert_eq!(offers(skip, false), (true, false));
-}
-
-#[test]
-fn no_proxy_of_sessions() {
-    let list = |lines: &str, endpoint| load(lines).unwrap().0.proxy.session_no_proxy(endpoint);
-    assert_eq!(list("", "unix:///var/run/docker.sock"), "169.254.169.254,169.254.170.2,/var/run/docker.sock");
-    assert_eq!(list("", "tcp://h:2375"), "169.254.169.254,169.254.170.2,//h:2375");
-    assert_eq!(list("NO_PROXY=x", "tcp://h:2375"), "x");
 }
