@@ -91,7 +91,6 @@ impl Gmsa {
         self.supported && (self.skip_domainless_check || self.has_socket(exists))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the capability comes with credential specs"))]
     fn has_socket(&self, exists: impl Fn(&Path) -> bool) -> bool {
         self.socket.as_deref().is_some_and(exists)
     }
