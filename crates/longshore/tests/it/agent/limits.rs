@@ -67,11 +67,20 @@ fn a_group_survives_a_restart_of_the_agent() -> Result<()> {
 
 #[test]
 fn a_group_that_cannot_be_made_stops_the_task() -> Result<()> {
-    let bench = bench(&[ON, ("ECS_TASK_PIDS_LIMIT", "100")])?;
-    // More than the kernel can count: the quota overflows.
-    let task = bench.run_with(&[bench.container("main", json!({}))], json!({ "cpu": 1e13 }))?;
+    // Folders that look like the trees of cgroup v1, until one is spoilt.
+    let mount = tempfile::tempdir()?;
+    for controller in ["cpu", "memory"] {
+        std::fs::create_dir(mount.path().join(controller))?;
+        std::fs::write(mount.path().join(controller).join("cgroup.procs"), "")?;
+    }
+    let path = mount.path().display().to_string();
+    let bench = bench(&[ON, ("ECS_CGROUP_PATH", &path)])?;
+    std::fs::remove_dir(mount.path().join("memory/ecs"))?;
+    std::fs::write(mount.path().join("memory/ecs"), "no folder")?;
+    let task = bench.run_with(&[bench.container("main", json!({}))], json!({ "memory": 64 }))?;
     let stopped = bench.until(&task, "STOPPED")?;
     assert_eq!(stopped["reason"], "CgroupError: Agent could not create task's platform resources");
+    assert!(bench.containers(&task)?.is_empty());
     Ok(())
 }
 

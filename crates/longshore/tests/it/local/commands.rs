@@ -88,8 +88,10 @@ fn local_can_take_its_tasks_along() -> Result<()> {
     lab::wait_for("local to answer", LIMIT, || Ok((home.longshore(&["ps"])?.code == Some(0)).then_some(())))?;
     assert_eq!(home.longshore(&["run", "--detach", &file])?.code, Some(0));
     let id = lab::wait_for("the container", LIMIT, || {
-        let Some(id) = home.containers()?.pop() else { return Ok(None) };
-        Ok((home.engine.inspect(&id)?["State"]["Running"] == true).then_some(id))
+        // Docker lists a container a moment before it can be inspected.
+        let id = home.containers()?.pop();
+        let is_running = |id: &String| home.engine.inspect(id).is_ok_and(|one| one["State"]["Running"] == true);
+        Ok(id.filter(is_running))
     })?;
     lab::agent::send(&child, Signal::Term)?;
     assert_eq!(child.wait_with_output()?.status.code(), Some(0));

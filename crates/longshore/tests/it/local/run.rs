@@ -70,8 +70,9 @@ fn interrupt_stops_the_task() -> Result<()> {
     let file = home.definition("trapped", script, json!({ "healthCheck": check }))?;
     let child = home.command(&["run", &file]).spawn()?;
     lab::wait_for("the trap to be set", LIMIT, || {
-        let Some(id) = home.containers()?.pop() else { return Ok(None) };
-        Ok((home.engine.inspect(&id)?["State"]["Health"]["Status"] == "healthy").then_some(()))
+        // Docker lists a container a moment before it can be inspected.
+        let container = home.containers()?.pop().and_then(|id| home.engine.inspect(&id).ok());
+        Ok(container.filter(|one| one["State"]["Health"]["Status"] == "healthy").map(drop))
     })?;
     lab::agent::send(&child, Signal::Int)?;
     let output = child.wait_with_output()?;
