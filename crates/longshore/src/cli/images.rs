@@ -128,7 +128,9 @@ fn render_collection(collection: &Collection, paint: Paint) -> String {
         let why = failed.error.as_deref().unwrap_or_default();
         lines.push(format!("{}: {why}", entry(&paint.bad("kept"), failed)));
     }
-    if collection.removed.is_empty() {
+    if collection.removed.is_empty() && !collection.failed.is_empty() {
+        lines.push("Nothing was removed; what was kept is tried again by later cycles.".to_owned());
+    } else if collection.removed.is_empty() {
         lines.push("Nothing to remove. `longshore images` says why; `--all` takes young images too.".to_owned());
     } else {
         let count = text::count(collection.removed.len(), "item");
