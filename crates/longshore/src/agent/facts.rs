@@ -1,9 +1,9 @@
 //! What the engine must know of Docker and of this machine, gathered once at the start.
 
 use aws::{Imds, MetadataItem};
-use engine::config::{DiskThresholds, ImageCleanup, UntrackedCleanup};
 use engine::config::{
-    AgentVersion, DockerFacts, EngineConfig, Features, HostFacts, PullBehavior, Pulls, Registration, TaskLimits, Timeouts,
+    AgentVersion, DiskThresholds, DockerFacts, EngineConfig, Features, HostFacts, ImageCleanup, PullBehavior, Pulls,
+    Registration, TaskLimits, Timeouts, UntrackedCleanup,
 };
 
 use host::cgroup::{CgroupVersion, cgroup_version};
@@ -134,7 +134,8 @@ pub(super) fn engine_config(
         pulls_dependents_upfront: config.images.pull_dependents_upfront,
         matches_shared_volumes_fully: config.docker.shared_volume_match_full_config,
         task_limits,
-        propagates_task_memory: config.capacity.propagate_memory_limit && cgroup_version(&config.capacity.cgroup_path) == CgroupVersion::V2,
+        propagates_task_memory: config.capacity.propagate_memory_limit
+            && cgroup_version(&config.capacity.cgroup_path) == CgroupVersion::V2,
         is_checkpointed: config.state.checkpoint,
     }
 }
