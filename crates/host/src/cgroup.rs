@@ -2,9 +2,7 @@
 //! contract with Docker and with those who watch tasks from outside (spec 20 §11); what limits a task has is decided
 //! elsewhere.
 //!
-//! With the systemd driver, systemd owns the tree. It makes a slice by itself when Docker starts the first
-//! container in it, and would then put its own idea of the limits over what was written before. So a slice is made
-//! by asking systemd, see [`slice`].
+//! Only where Docker uses the cgroupfs driver is the tree ours to write; see [`slice`] for the other one.
 
 mod slice;
 mod v1;
@@ -69,8 +67,8 @@ pub enum CgroupError {
     NoController { controller: &'static str, mount: PathBuf },
     #[error("{0:?} names no cgroup of a task")]
     Name(String),
-    #[error("systemd cannot be asked for a slice: {0}")]
-    Systemd(String),
+    #[error("slices of systemd cannot be given limits yet; the cgroupfs driver of the container engine can")]
+    Slices,
 }
 
 /// Where groups of tasks are.
@@ -106,15 +104,12 @@ impl Cgroups {
         }
     }
 
-    /// Sees to it that systemd can be asked for slices.
+    /// Sees to it that tasks can have slices with limits.
     ///
     /// # Errors
-    /// It does not answer, or this is not the unified hierarchy.
-    pub fn prepare_slices(&self) -> Result<(), CgroupError> {
-        match self.version {
-            CgroupVersion::V1 => Err(CgroupError::Systemd("slices of tasks need cgroup v2".to_owned())),
-            CgroupVersion::V2 => slice::prepare(&self.mount),
-        }
+    /// Always, for now.
+    pub const fn prepare_slices(&self) -> Result<(), CgroupError> {
+        Err(CgroupError::Slices)
     }
 
     /// Makes a task's group where it is missing, and sets its limits; with `keeps_limits` only those of a group that
@@ -126,7 +121,7 @@ impl Cgroups {
         match (Group::parse(parent)?, self.version) {
             (Group::Path(path), CgroupVersion::V1) => v1::create(&self.mount, &path, limits, keeps_limits),
             (Group::Path(path), CgroupVersion::V2) => v2::create(&self.mount, &path, limits, keeps_limits),
-            (Group::Slice(name), _) => slice::create(&self.mount, name, limits, keeps_limits),
+            (Group::Slice(name), _) => slice::find(&self.mount, name),
         }
     }
 

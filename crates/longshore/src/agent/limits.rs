@@ -46,9 +46,7 @@ pub(super) async fn task_limits(
         Err(why) => Err(why),
     };
     match naming {
-        Ok(naming) => {
-            Ok(Some(TaskLimits { naming, cpu_period: capacity.cpu_period, pids: capacity.task_pids_limit }))
-        }
+        Ok(naming) => Ok(Some(TaskLimits { naming, cpu_period: capacity.cpu_period, pids: capacity.task_pids_limit })),
         Err(why) if capacity.task_limits == Some(true) => {
             let code = if has_api { 5 } else { 1 };
             let why = format!("ECS_ENABLE_TASK_CPU_MEM_LIMIT is true, and tasks cannot be limited: {why}");

@@ -22,7 +22,7 @@ const MOST_BYTES: u64 = 64 << 20;
 
 /// Loads the image, one caller at a time.
 #[derive(Debug, Default)]
-pub(super) struct PauseImage {
+pub(crate) struct PauseImage {
     loading: Mutex<()>,
 }
 
