@@ -1,1 +1,103 @@
+#![allow(clippy::unwrap_used)]
+//! Sets and rates from samples that are made up.
 
+use jiff::{SignedDuration, Timestamp};
+use wire::docker::{CpuStats, CpuUsage, NetworkStats};
+
+use super::queue::{Entry, Queue};
+use super::restarts::Earlier;
+use super::track::Snapshot;
+use host::stats::Reading;
+
+/// After so many seconds: so much CPU time, memory and traffic.
+fn snapshot(second: i64, cpu_milliseconds: u64, memory_mib: u64, rx: u64) -> Snapshot {
+    let network = NetworkStats { rx_bytes: rx, ..NetworkStats::default() };
+    Snapshot {
+        at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second),
+        cpu: CpuStats {
+            cpu_usage: CpuUsage { total_usage: cpu_milliseconds * 1_000_000, ..CpuUsage::default() },
+            ..CpuStats::default()
+        },
+        reading: Reading {
+            memory: (memory_mib << 20) + 5,
+            reclaimable: 1 << 20,
+            block_read: 4096,
+            network: Some([("eth0".to_owned(), network)].into()),
+            ..Reading::default()
+        },
+        told: None,
+    }
+}
+
+fn queue(samples: &[(i64, u64, u64, u64)]) -> Queue {
+    let mut queue = Queue::default();
+    for (second, cpu, memory, rx) in samples {
+        queue.push(Entry::of(&snapshot(*second, *cpu, *memory, *rx), None), 2);
+    }
+    queue
+}
+
+#[test]
+fn figures_are_relative_to_all_processors_and_to_the_time_passed() {
+    let queue = queue(&[(0, 0, 11, 0), (1, 1000, 11, 100), (3, 1000, 21, 300)]);
+    let sets = queue.sets().unwrap();
+    assert_eq!((sets.cpu.min, sets.cpu.max, sets.cpu.sum, sets.cpu.count), (0.0, 50.0, 50.0, 2));
+    assert_eq!((sets.memory.min, sets.memory.max, sets.memory.count), (10.0, 20.0, 3));
+    assert_eq!((sets.storage.read.sum, sets.storage.written.max), (3 * 4096, 0));
+    let network = sets.network.unwrap();
+    assert_eq!((network.rx_bytes.max, network.rx_bytes.count), (300, 3), "counters are not differences");
+    assert_eq!((network.rx_bytes_per_second.max, network.rx_bytes_per_second.count), (100.0, 2));
+    assert!((queue.rates().unwrap().rx_bytes_per_sec - 100.0).abs() < 0.01);
+    assert_eq!(sets.restarts, None);
+}
+
+#[test]
+fn what_is_sent_is_only_a_base() {
+    let mut queue = queue(&[(0, 0, 5, 0)]);
+    assert!(queue.sets().is_none(), "one sample is none");
+    queue.push(Entry::of(&snapshot(1, 500, 5, 0), None), 2);
+    assert_eq!(queue.sets().unwrap().cpu.count, 1);
+    queue.mark_sent();
+    assert!(queue.sets().is_none());
+    queue.push(Entry::of(&snapshot(2, 1500, 5, 0), None), 2);
+    let sets = queue.sets().unwrap();
+    assert_eq!((sets.cpu.count, sets.cpu.max), (1, 50.0));
+}
+
+#[test]
+fn the_same_moment_twice_repeats_its_figures_and_a_counter_that_falls_has_none() {
+    let repeated = queue(&[(0, 0, 5, 0), (1, 1000, 5, 50), (1, 1000, 5, 50)]);
+    assert_eq!(repeated.sets().unwrap().cpu.sum, 100.0);
+    let fallen = queue(&[(0, 5000, 5, 90), (1, 1000, 5, 50)]);
+    assert!(fallen.sets().is_none() && fallen.rates().is_none());
+}
+
+#[test]
+fn old_samples_make_room() {
+    let samples: Vec<_> = (0..200).map(|n| (n, 0, 5, 0)).collect();
+    assert_eq!(queue(&samples).sets().unwrap().memory.count, 80);
+}
+
+#[test]
+fn restarts_on_the_border_count() {
+    let mut queue = Queue::default();
+    for (second, restarts) in [(0, 0), (1, 1)] {
+        queue.push(Entry::of(&snapshot(second, 0, 5, 0), Some(restarts)), 2);
+    }
+    assert_eq!(queue.sets().unwrap().restarts, Some(1));
+    queue.mark_sent();
+    for (second, restarts) in [(2, 3), (3, 3)] {
+        queue.push(Entry::of(&snapshot(second, 0, 5, 0), Some(restarts)), 2);
+    }
+    assert_eq!(queue.sets().unwrap().restarts, Some(2));
+}
+
+#[test]
+fn counters_go_on_over_a_restart() {
+    let before = snapshot(0, 700, 5, 900);
+    let mut after = snapshot(1, 100, 5, 50);
+    Earlier::from(&before).add_to(&mut after.cpu, &mut after.reading);
+    assert_eq!(after.cpu.cpu_usage.total_usage, 800_000_000);
+    assert_eq!(after.reading.network.unwrap()["eth0"].rx_bytes, 950);
+    assert_eq!((after.reading.block_read, after.reading.memory >> 20), (8192, 5));
+}
