@@ -1,8 +1,8 @@
 //! The node agent: reads its settings, looks at the machine, and drives the engine.
 
 pub(crate) mod command;
-mod endpoints;
 mod desk;
+mod endpoints;
 mod facts;
 mod limits;
 mod moving_in;
@@ -22,7 +22,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws::json11::{ECS_TARGET_PREFIX, Service};
-use aws::{Connector, ConnectorOptions, CredentialsChain, CredentialsSource, EndpointRules, Imds, Json11, MetadataItem, Proxies};
+use aws::{
+    Connector, ConnectorOptions, CredentialsChain, CredentialsSource, EndpointRules, Imds, Json11, MetadataItem,
+    Proxies,
+};
 use host::store::{Store, StoreThread};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -230,8 +233,7 @@ async fn open_store(config: &Config, imds: &Imds) -> Result<Option<(Restored, Op
     }
     let instance_id = || async { imds.get_patiently(&MetadataItem::InstanceId).await.ok() };
     let was_set_aside = opened.set_aside.is_some();
-    let held_off =
-        moving_in::take_over(&config.state.data_dir, &mut opened.store, was_set_aside, instance_id).await?;
+    let held_off = moving_in::take_over(&config.state.data_dir, &mut opened.store, was_set_aside, instance_id).await?;
     let failed = |error: &dyn std::fmt::Display| ExitReport::new(5, format!("{}: {error}", display(&path)));
     let rows = moving_in::engine_rows(opened.store.load_all().map_err(|error| failed(&error))?);
     let thread = StoreThread::start(opened.store).map_err(|error| failed(&error))?;

@@ -93,8 +93,12 @@ fn check(lines: &str, expected: Expect) {
 
 #[test]
 fn defaults() {
-    let (config, warnings) = load("").unwrap();
+    let (mut config, warnings) = load("").unwrap();
     assert_eq!(warnings, []);
+    // The machine's own number of cores decides these.
+    let two_a_core = usize::try_from(host::facts::logical_cpus()).unwrap() * 2;
+    assert_eq!((config.parallel.pulls, config.parallel.launches), (two_a_core, two_a_core));
+    config.parallel = super::Parallel { pulls: 4, launches: 4 };
     expect![[r#"
         identity.cluster: None
         identity.endpoint: None
@@ -135,6 +139,7 @@ fn defaults() {
         images.untracked_containers_per_cycle: 5
         images.untracked_cleanup: false
         images.exclusions: []
+        images.disk_thresholds: None
         timeouts.container_stop: 30s
         timeouts.container_start: 180s
         timeouts.container_create: 240s
@@ -205,6 +210,8 @@ fn defaults() {
         logging.format: Logfmt
         logging.rollover.max_bytes: 5000000
         logging.rollover.keep: 24
+        parallel.pulls: 4
+        parallel.launches: 4
         proxy.http: None
         proxy.https: None
         proxy.no_proxy: None
@@ -382,4 +389,14 @@ fn every_variable_that_is_read_is_known() {
         read.borrow().iter().filter(|name| name.starts_with("ECS_") && !known::is_known(name)).cloned().collect();
     assert_eq!(unknown, Vec::<String>::new());
     assert!(read.borrow().len() > 95, "{}", read.borrow().len());
+}
+
+#[test]
+fn limits_on_parallel_work_are_at_least_one() {
+    let limits = |lines: &str| load(lines).unwrap().0.parallel;
+    let chosen = limits("LONGSHORE_PARALLEL_PULLS=1\nLONGSHORE_PARALLEL_LAUNCHES=9");
+    assert_eq!((chosen.pulls, chosen.launches), (1, 9));
+    let (config, warnings) = load("LONGSHORE_PARALLEL_PULLS=0").unwrap();
+    assert_eq!(config.parallel.pulls, limits("").pulls);
+    assert_eq!(warnings[0].text, "LONGSHORE_PARALLEL_PULLS must be at least 1; using the default");
 }
