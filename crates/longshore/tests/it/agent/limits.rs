@@ -31,6 +31,13 @@ fn limit(task: &Value, v1: &str, v2: &str) -> Result<String> {
     Ok(std::fs::read_to_string(found)?.trim().to_owned())
 }
 
+/// Waits until the task's group is removed.
+fn gone(task: &Value) -> Result<()> {
+    lab::wait_for("the task's group to go", Duration::from_secs(20), || {
+        Ok(limit(task, "memory.limit_in_bytes", "memory.max").is_err().then_some(()))
+    })
+}
+
 #[test]
 fn containers_share_the_memory_of_their_task() -> Result<()> {
     let bench = bench(&[ON, ("ECS_TASK_PIDS_LIMIT", "100"), ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "1s")])?;
@@ -46,14 +53,12 @@ fn containers_share_the_memory_of_their_task() -> Result<()> {
     let hog = containers.iter().find(|c| c["containerName"] == "hog").context("the hog is told of")?;
     assert_eq!(hog["reason"], "OutOfMemoryError: Container killed due to memory usage", "{stopped}");
     assert_eq!(hog["exitCode"], 137);
-    lab::wait_for("the task's group to go", Duration::from_secs(20), || {
-        Ok(limit(&task, "memory.limit_in_bytes", "memory.max").is_err().then_some(()))
-    })
+    gone(&task)
 }
 
 #[test]
 fn a_group_survives_a_restart_of_the_agent() -> Result<()> {
-    let mut bench = bench(&[ON])?;
+    let mut bench = bench(&[ON, ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "1s")])?;
     let container = bench.container("main", json!({ "config": fast_stop() }));
     let task = bench.run_with(&[container], json!({ "memory": 64 }))?;
     bench.until(&task, "RUNNING")?;
@@ -62,7 +67,7 @@ fn a_group_survives_a_restart_of_the_agent() -> Result<()> {
     bench.agent.ready(&bench.plane, Duration::from_secs(20))?;
     assert_eq!(limit(&task, "memory.limit_in_bytes", "memory.max")?, "67108864");
     bench.stop_and_wait(&task)?;
-    Ok(())
+    gone(&task)
 }
 
 #[test]
