@@ -16,7 +16,8 @@ use super::{LONGSHORE, setting};
 /// Long enough for anything that will happen at all.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A user with an empty home. Dropping it removes the containers of its cluster, and no others.
+/// A user with an empty home. Dropping it removes the containers of its cluster with
+/// their volumes, and no others.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
     pub(crate) cluster: String,
@@ -96,8 +97,16 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
+        let mut volumes = std::collections::BTreeSet::new();
         for id in self.containers().unwrap_or_default() {
+            let mounts = self.engine.inspect(&id).map(|c| c["Mounts"].clone()).unwrap_or_default();
+            let names = mounts.as_array().into_iter().flatten().filter_map(|mount| mount["Name"].as_str());
+            // Drawn by the agent for its task; a shared volume has a name of its own.
+            volumes.extend(names.filter(|name| name.starts_with("ecs-")).map(str::to_owned));
             drop(self.engine.remove(&id));
+        }
+        for volume in volumes {
+            drop(self.engine.call("DELETE", &format!("/volumes/{volume}"), &Value::Null));
         }
     }
 }
