@@ -12,9 +12,10 @@ mod track;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use engine::container::Container;
 use engine::status::ContainerStatus;
 use engine::task::Task;
@@ -24,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use wire::docker::Stats;
 use wire::ids::DockerId;
-use wire::metadata::NetworkRates;
+use wire::metadata::{NetworkRates, StatsDocument};
 
 pub(crate) use queue::{ContainerSets, FloatSet, IntegerSet, NetworkSets};
 
@@ -66,6 +67,25 @@ pub(crate) struct Sample {
     pub stats: Stats,
     /// From the second sample on, where there is a network.
     pub rates: Option<NetworkRates>,
+    /// Without and with rates; kept for who asks again.
+    texts: [OnceLock<Bytes>; 2],
+}
+
+impl Sample {
+    fn new(stats: Stats, rates: Option<NetworkRates>) -> Self {
+        Self { stats, rates, texts: Default::default() }
+    }
+
+    /// The document; `None` if it cannot be written.
+    pub(crate) fn text(&self, with_rates: bool) -> Option<Bytes> {
+        let kept = &self.texts[usize::from(with_rates)];
+        if let Some(text) = kept.get() {
+            return Some(text.clone());
+        }
+        let network_rate_stats = self.rates.filter(|_| with_rates);
+        let text = wire::metadata::to_vec(&StatsDocument { stats: &self.stats, network_rate_stats }).ok()?;
+        Some(kept.get_or_init(|| text.into()).clone())
+    }
 }
 
 /// What there is to show of a container.

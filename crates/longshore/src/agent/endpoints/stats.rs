@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use engine::container::Container;
 use engine::task::Task;
 use http::StatusCode;
 use serde_json::value::RawValue;
-use wire::metadata::{StatsDocument, to_vec};
 
 use super::Endpoints;
 use super::answer::Answer;
@@ -36,7 +36,7 @@ fn of(endpoints: &Endpoints, container: &Container, with_rates: bool, status: St
     let sampled = endpoints.samples.of(container);
     match sampled {
         Sampled::Untracked => untracked(status, container.handle().unwrap_or_default()),
-        Sampled::NotYet | Sampled::Some(_) => Answer::rendered(text(&sampled, with_rates).into()),
+        Sampled::NotYet | Sampled::Some(_) => Answer::rendered(text(&sampled, with_rates)),
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn of_task(endpoints: &Endpoints, task: &Task, is_v4: bool) -> Answer
     let mut all: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
     for container in task.containers.iter().filter(|container| is_listed(container)) {
         let text = text(&endpoints.samples.of(container), is_v4);
-        let raw = String::from_utf8(text).ok().and_then(|text| RawValue::from_string(text).ok());
+        let raw = String::from_utf8(text.into()).ok().and_then(|text| RawValue::from_string(text).ok());
         if let (Some(id), Some(raw)) = (container.handle(), raw) {
             all.insert(id, raw);
         }
@@ -61,9 +61,10 @@ pub(super) fn of_task(endpoints: &Endpoints, task: &Task, is_v4: bool) -> Answer
     Answer::json(StatusCode::OK, &all)
 }
 
-fn text(sampled: &Sampled, is_v4: bool) -> Vec<u8> {
-    let nothing = if is_v4 { "{}" } else { "null" };
-    let Sampled::Some(sample) = sampled else { return nothing.into() };
-    let rates = sample.rates.filter(|_| is_v4);
-    to_vec(&StatsDocument { stats: &sample.stats, network_rate_stats: rates }).unwrap_or_else(|_| nothing.into())
+fn text(sampled: &Sampled, is_v4: bool) -> Bytes {
+    let text = match sampled {
+        Sampled::Some(sample) => sample.text(is_v4),
+        Sampled::NotYet | Sampled::Untracked => None,
+    };
+    text.unwrap_or(Bytes::from_static(if is_v4 { b"{}" } else { b"null" }))
 }

@@ -160,7 +160,7 @@ impl Track {
             id: self.id.to_string(),
             ..stats
         };
-        let sample = Arc::new(Sample { stats, rates: self.queue.rates() });
+        let sample = Arc::new(Sample::new(stats, self.queue.rates()));
         self.shown = Some(Arc::clone(&sample));
         Some(sample)
     }
