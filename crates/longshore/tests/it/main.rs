@@ -6,5 +6,6 @@
 
 mod agent;
 mod clients;
+mod docs;
 mod local;
 mod support;
