@@ -3,8 +3,6 @@
 //! The handshake is spoken with hyper, because a refusal's body matters (it names the reason) and arrives in
 //! its own time; the frames are tungstenite's.
 
-mod url;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +16,6 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 pub use tokio_tungstenite::tungstenite;
-pub use url::{AcsQuery, TcsQuery, UrlError, acs_url, tcs_url};
 
 use crate::connect::{ConnectError, Connector, TlsOrTcpStream, chain};
 use crate::credentials::{CredentialsError, CredentialsSource};
