@@ -396,7 +396,7 @@ fn limits_on_parallel_work_are_at_least_one() {
     let limits = |lines: &str| load(lines).unwrap().0.parallel;
     let chosen = limits("LONGSHORE_PARALLEL_PULLS=1\nLONGSHORE_PARALLEL_LAUNCHES=9");
     assert_eq!((chosen.pulls, chosen.launches), (1, 9));
-    let (config, warnings) = load("LONGSHORE_PARALLEL_PULLS=0").unwrap();
+    let (config, warnings) = load("LONGSHORE_PARALLEL_PULLS=-1").unwrap();
     assert_eq!(config.parallel.pulls, limits("").pulls);
     assert_eq!(warnings[0].text, "LONGSHORE_PARALLEL_PULLS must be at least 1; using the default");
 }
