@@ -108,8 +108,9 @@ impl Bench {
     /// # Errors
     /// It does not come.
     pub fn until(&self, task: &Value, status: &str) -> Result<Value> {
-        let (body, _) = self.plane.until(arn(task), status, LIMIT)?;
-        Ok(body)
+        let heard = self.plane.until(arn(task), status, LIMIT);
+        let log = || format!("the agent's log ends:\n{}", self.agent.log_tail());
+        heard.map(|(body, _)| body).with_context(log)
     }
 
     /// Asks for a task's end and waits for it.

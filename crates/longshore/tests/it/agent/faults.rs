@@ -48,6 +48,7 @@ fn task_exits_while_agent_down() -> Result<()> {
         Ok((bench.engine.inspect(&id)?["State"]["Running"] == false).then_some(()))
     })?;
     bench.agent.start()?;
+    bench.agent.ready(&bench.plane, READY)?;
     bench.until(&task, "STOPPED")?;
     assert!(bench.outcome(&task).contains("main STOPPED exit=8 digest id"), "{}", bench.outcome(&task));
     Ok(())
