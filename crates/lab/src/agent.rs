@@ -256,8 +256,12 @@ pub fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     crate::wait_for("the process to end", limit, || Ok(child.try_wait()?))
 }
 
-/// Takes turns with other tests, of this or another process, and waits for an agent that is no test's.
-fn reserve_ports() -> Result<File> {
+/// Takes turns with other tests, of this or another process, and waits for an agent that is no test's. The turn lasts
+/// until the file is dropped.
+///
+/// # Errors
+/// The turn does not come.
+pub fn reserve_ports() -> Result<File> {
     let path = std::env::temp_dir().join("longshore-agent-ports.lock");
     let file =
         File::options().create(true).append(true).open(&path).context("opening the lock of the agent's ports")?;

@@ -1,5 +1,6 @@
 //! The command line in a folder and a cluster of its own.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub(crate) struct Home {
     folder: tempfile::TempDir,
     pub(crate) cluster: String,
     pub(crate) engine: Engine,
+    /// Local mode takes the agent's ports where they are free; they must not be those of another test's agent that is
+    /// down between two of its lives.
+    _ports: File,
 }
 
 /// How a command ended.
@@ -35,7 +39,8 @@ pub(crate) struct Ended {
 impl Home {
     pub(crate) fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("home-").tempdir()?;
-        Ok(Self { folder, cluster: format!("home-{}", lab::hex(8)), engine: Engine::from_env()? })
+        let cluster = format!("home-{}", lab::hex(8));
+        Ok(Self { folder, cluster, engine: Engine::from_env()?, _ports: lab::agent::reserve_ports()? })
     }
 
     pub(crate) fn path(&self) -> &Path {
