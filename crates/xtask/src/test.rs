@@ -34,5 +34,8 @@ pub(crate) fn run(rest: &[&str]) -> Result<()> {
         // A failed test's message says enough; panics keep their traces.
         .env("RUST_LIB_BACKTRACE", "0");
     // Nothing may be printed after this: the runner's summary is the last word.
-    process::run(&mut command)
+    let done = process::run(&mut command);
+    // The registry is gone with us, so the name that agents pulled by is of no use to anyone.
+    drop(engine.untag(&format!("{}/busybox:latest", open.address())));
+    done
 }

@@ -4,30 +4,23 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use lab::Engine;
 use serde_json::{Value, json};
 
 /// How many requests at a time are tried.
-const CONCURRENCIES: [usize; 4] = [2, 4, 8, 16];
+pub(super) const CONCURRENCIES: [usize; 4] = [2, 4, 8, 16];
 
 /// Marks our containers, so that they are found again whatever happens.
 const LABEL: &str = "longshore.bench.floor";
 
-/// The shortest time in which `count` containers were created and started, and at which concurrency.
-pub(super) fn best(engine: &Engine, image: &str, count: usize) -> Result<(Duration, usize)> {
-    let mut best: Option<(Duration, usize)> = None;
-    for concurrency in CONCURRENCIES {
-        let taken = once(engine, image, count, concurrency);
-        for id in engine.labelled(LABEL)? {
-            engine.remove(&id)?;
-        }
-        let taken = taken?;
-        if best.is_none_or(|(shortest, _)| taken < shortest) {
-            best = Some((taken, concurrency));
-        }
+/// How long `count` containers take to be created and started, `concurrency` at a time. They are removed again.
+pub(super) fn measure(engine: &Engine, image: &str, count: usize, concurrency: usize) -> Result<Duration> {
+    let taken = once(engine, image, count, concurrency);
+    for id in engine.labelled(LABEL)? {
+        engine.remove(&id)?;
     }
-    best.ok_or_else(|| anyhow!("nothing was measured"))
+    taken
 }
 
 fn once(engine: &Engine, image: &str, count: usize, concurrency: usize) -> Result<Duration> {
