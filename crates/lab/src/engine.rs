@@ -167,12 +167,13 @@ impl Engine {
         progress(&answer).with_context(|| format!("pushing {repository}:{tag}"))
     }
 
-    /// Takes a name off an image. One that is gone is fine.
+    /// Takes a name off an image, or removes the image if that was its last one or it is named by its id. Containers
+    /// that have ended do not hold it. One that is gone is fine.
     ///
     /// # Errors
     /// The Engine cannot be reached.
     pub fn untag(&self, image: &str) -> Result<()> {
-        self.request("DELETE", &format!("/images/{image}?noprune=1"), &[], &[]).map(drop)
+        self.request("DELETE", &format!("/images/{image}?force=1"), &[], &[]).map(drop)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Containers and images that are no longer needed, or no longer new (spec 20 §3, §6).
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -39,10 +40,13 @@ fn stamps_seen(behavior: &str) -> Result<(i64, i64)> {
     let bench = bench(&[("ECS_IMAGE_PULL_BEHAVIOR", behavior)])?;
     let repository = format!("{}/moving-{}", setting("LONGSHORE_TEST_REGISTRY"), hex(8));
     let tag = format!("{repository}:v");
+    let images = RefCell::new(Vec::new());
     let run = || -> Result<i64> {
         let task = bench.run(&[bench.shell("main", "exit $STAMP", json!({ "image": tag }))])?;
         bench.until(&task, "STOPPED")?;
-        Ok(bench.inspect(&task, "main")?["State"]["ExitCode"].as_i64().unwrap_or(-1))
+        let container = bench.inspect(&task, "main")?;
+        images.borrow_mut().extend(container["Image"].as_str().map(str::to_owned));
+        Ok(container["State"]["ExitCode"].as_i64().unwrap_or(-1))
     };
     push(&bench.engine, &repository, 1)?;
     let first = run()?;
@@ -54,6 +58,9 @@ fn stamps_seen(behavior: &str) -> Result<(i64, i64)> {
     bench.engine.untag(&format!("{keep}:v"))?;
     let second = run()?;
     bench.engine.untag(&tag)?;
+    for image in images.take() {
+        bench.engine.untag(&image)?;
+    }
     Ok((first, second))
 }
 
