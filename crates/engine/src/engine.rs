@@ -574,7 +574,7 @@ impl Engine {
         }
         let began = self.core.serve_pulls(step, now);
         self.deliver(now, began, step);
-        self.send_reports(now, step);
+        self.send_reports(step);
         let touched = std::mem::take(&mut self.touched);
         for id in touched {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
@@ -608,7 +608,7 @@ impl Engine {
         step.views.push((id.clone(), None));
     }
 
-    fn send_reports(&mut self, _now: Now, step: &mut Step) {
+    fn send_reports(&mut self, step: &mut Step) {
         if self.instance.is_none() {
             return;
         }

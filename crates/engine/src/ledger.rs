@@ -91,11 +91,10 @@ impl Ledger {
         if self.held.contains_key(task) {
             return Ok(());
         }
-        if let Some((.., since)) = self.queue.iter().find(|(id, ..)| id == task) {
-            let since = *since;
-            return Err(self.shortage(task, &request, now, since));
+        if self.is_waiting(task) {
+            return Err(self.obstacle(task, &request, now).unwrap_or_default());
         }
-        match self.lack(&request).or_else(|| self.kept_for_others(task, &request, now)) {
+        match self.obstacle(task, &request, now) {
             None => {
                 self.take(task.clone(), request);
                 Ok(())
@@ -128,7 +127,7 @@ impl Ledger {
     pub fn serve(&mut self, now: Mono) -> Vec<TaskId> {
         let mut served = Vec::new();
         for (task, request, _) in self.queue.clone() {
-            if self.lack(&request).is_none() && self.kept_for_others(&task, &request, now).is_none() {
+            if self.obstacle(&task, &request, now).is_none() {
                 self.queue.retain(|(id, ..)| *id != task);
                 self.take(task.clone(), request);
                 served.push(task);
@@ -146,8 +145,9 @@ impl Ledger {
         self.used_gpus.retain(|_, holder| holder != task);
     }
 
-    fn shortage(&self, task: &TaskId, request: &Request, now: Mono, _since: Mono) -> String {
-        self.lack(request).or_else(|| self.kept_for_others(task, request, now)).unwrap_or_default()
+    /// Why this request cannot be served now, for people.
+    fn obstacle(&self, task: &TaskId, request: &Request, now: Mono) -> Option<String> {
+        self.lack(request).or_else(|| self.kept_for_others(task, request, now))
     }
 
     /// What the host lacks for this request, for people.
