@@ -137,6 +137,16 @@ impl CredentialsChain {
         Self { inner: Arc::new(Inner { sources, cache: Mutex::new(None) }) }
     }
 
+    /// One profile of the shared files, and nothing else.
+    pub fn of_profile(options: &ChainOptions, name: &str, lookup: Lookup<'_>) -> Self {
+        let named = |variable: &str| match variable {
+            "AWS_PROFILE" => Some(name.to_owned()),
+            _ => lookup(variable),
+        };
+        let sources = vec![Source::Profile(Box::new(sdk::Profile::from_vars(options, &named)))];
+        Self { inner: Arc::new(Inner { sources, cache: Mutex::new(None) }) }
+    }
+
     /// The names of the sources in the order in which they are asked.
     pub fn order(&self) -> Vec<&'static str> {
         self.inner.sources.iter().map(Source::name).collect()

@@ -10,11 +10,12 @@ use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wire::ecs::without_nulls;
 
 pub use error::{CallError, CallErrorKind};
 
 use crate::credentials::CredentialsSource;
-use crate::http::{HttpClient, HttpError};
+use crate::http::HttpClient;
 use crate::sign::Signing;
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -108,20 +109,16 @@ impl Json11 {
             now: Timestamp::now(),
         };
         let request = self.request(operation, body, &signing)?;
-        let response = self.http.send(request, MAX_ANSWER).await.map_err(|error| match error {
-            HttpError::Connect(error) => CallErrorKind::Connect(error),
-            HttpError::Exchange(reason) => CallErrorKind::Exchange { reason },
-            HttpError::TooLong { limit } => {
-                CallErrorKind::Decode { reason: format!("answer is longer than {limit} bytes"), request_id: None }
-            }
-        })?;
+        let response = self.http.send(request, MAX_ANSWER).await?;
         let (parts, body) = response.into_parts();
         let request_id = request_id(&parts.headers);
         if !parts.status.is_success() {
             return Err(service_error(parts.status.as_u16(), &parts.headers, &body, request_id));
         }
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
-        serde_json::from_slice(text).map_err(|error| CallErrorKind::Decode { reason: error.to_string(), request_id })
+        serde_json::from_slice(text)
+            .and_then(|answer| serde_json::from_value(without_nulls(answer)))
+            .map_err(|error| CallErrorKind::Decode { reason: error.to_string(), request_id })
     }
 
     fn request(&self, operation: &str, body: Vec<u8>, signing: &Signing<'_>) -> Result<Request<Bytes>, CallErrorKind> {

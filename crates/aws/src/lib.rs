@@ -12,6 +12,7 @@ pub mod imds;
 pub mod json11;
 pub mod proxy;
 pub mod sign;
+pub mod sts;
 pub mod websocket;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use imds::{Imds, ImdsError, MetadataItem};
 pub use json11::{CallError, Json11};
 pub use proxy::Proxies;
 pub use sign::sign_frame;
+pub use sts::Sts;
 pub use websocket::{HandshakeError, open_websocket};
 
 /// How settings are looked up by name; in production the process environment.

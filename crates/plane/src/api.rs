@@ -129,7 +129,7 @@ struct Named {
 
 /// Reads a request.
 pub(crate) fn parse<T: DeserializeOwned>(body: Value) -> Result<T, Fault> {
-    serde_json::from_value(body).map_err(|error| Fault::serialization(error.to_string()))
+    serde_json::from_value(wire::ecs::without_nulls(body)).map_err(|error| Fault::serialization(error.to_string()))
 }
 
 fn answer<T: Serialize>(result: Result<T, Fault>) -> Result<Value, Fault> {

@@ -4,11 +4,13 @@
 //! One rule holds for every shape here: an `Option` is omitted when it is `None`, anything else is
 //! always present. So a list that the protocol leaves out when empty is an `Option<Vec<_>>`
 //! (see [`unless_empty`]), and a list that readers index without asking is a plain `Vec`.
-//! Unknown members are ignored and missing ones take their default.
+//! Unknown members are ignored and missing ones take their default; so do those that are `null`, once
+//! [`without_nulls`] has gone over what came in.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 /// Whether a member is left out of the JSON text.
 trait Unset {
@@ -66,6 +68,19 @@ pub const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
 
 /// The media type of requests and answers.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+
+/// What came in, less every member that is `null`: to AWS's own clients such a one is not there.
+#[must_use]
+pub fn without_nulls(text: Value) -> Value {
+    match text {
+        Value::Object(members) => {
+            let members = members.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(members.map(|(name, value)| (name, without_nulls(value))).collect())
+        }
+        Value::Array(entries) => Value::Array(entries.into_iter().map(without_nulls).collect()),
+        plain => plain,
+    }
+}
 
 /// A list for a member that is omitted when it has no entry.
 #[must_use]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::connect::ConnectError;
 use crate::credentials::CredentialsError;
+use crate::http::HttpError;
 
 /// A call that has no result.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -32,6 +33,18 @@ pub enum CallErrorKind {
     Decode { reason: String, request_id: Option<String> },
     /// The request could not be put together.
     Encode { reason: String },
+}
+
+impl From<HttpError> for CallErrorKind {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Connect(error) => Self::Connect(error),
+            HttpError::Exchange(reason) => Self::Exchange { reason },
+            HttpError::TooLong { limit } => {
+                Self::Decode { reason: format!("answer is longer than {limit} bytes"), request_id: None }
+            }
+        }
+    }
 }
 
 impl fmt::Display for CallErrorKind {

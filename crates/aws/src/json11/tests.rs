@@ -56,6 +56,12 @@ async fn a_call_is_one_signed_post_and_connections_are_reused() {
 }
 
 #[tokio::test]
+async fn a_null_in_an_answer_is_as_good_as_nothing() {
+    let server = Server::script(vec![reply("200 OK", "", r#"{"endpoint":null}"#)]).await;
+    assert_eq!(call(&client(&server.url)).await.unwrap().endpoint, "");
+}
+
+#[tokio::test]
 async fn an_empty_answer_is_an_empty_object_and_a_base_path_is_kept() {
     let server = Server::script(vec![reply("200 OK", "", "")]).await;
     assert_eq!(call(&client(&format!("{}/base", server.url))).await.unwrap().endpoint, "");

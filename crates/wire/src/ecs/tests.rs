@@ -55,3 +55,15 @@ fn unknown_members_are_ignored_and_lists_of_answers_are_always_there() {
         serde_json::from_value(json!({"failures": [{"reason": "MISSING"}], "later": 1})).unwrap();
     assert_eq!(serde_json::to_value(&response).unwrap(), json!({"tasks": [], "failures": [{"reason": "MISSING"}]}));
 }
+
+#[test]
+fn nulls_are_absent_at_any_depth() {
+    let answer = json!({"containerInstance": {
+        "containerInstanceArn": "arn:i", "versionInfo": null, "tags": null,
+        "attributes": [{"name": "a", "value": null, "targetType": null}],
+    }});
+    let response: ContainerInstanceResponse = serde_json::from_value(without_nulls(answer)).unwrap();
+    let instance = response.container_instance;
+    assert_eq!((instance.container_instance_arn.as_str(), instance.attributes[0].name.as_str()), ("arn:i", "a"));
+    assert_eq!(instance.version_info, VersionInfo::default());
+}
