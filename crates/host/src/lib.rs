@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod disk;
 pub mod facts;
 pub mod listeners;
+pub mod netfilter;
 pub mod process;
 pub mod stats;
 pub mod store;
