@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Setup<'a> {
     /// The agent's command line.
     pub command: &'a [&'a str],
-    /// Laid over the agent's environment.
+    /// Laid over the agent's environment. A `DOCKER_HOST` among it is also where the bench looks.
     pub environment: &'a [(&'a str, &'a str)],
     /// The image of containers that name none.
     pub image: &'a str,
@@ -56,7 +56,11 @@ impl Bench {
         let mut environment = vec![("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "10m")];
         environment.extend_from_slice(setup.environment);
         let agent = Agent::new(setup.command, &plane, &environment)?;
-        Ok(Self { agent, plane, engine: Engine::from_env()?, image: setup.image.to_owned() })
+        let engine = match setup.environment.iter().find(|(name, _)| *name == "DOCKER_HOST") {
+            Some((_, host)) => Engine::named(host)?,
+            None => Engine::from_env()?,
+        };
+        Ok(Self { agent, plane, engine, image: setup.image.to_owned() })
     }
 
     /// A sleeping container of the bench's image.

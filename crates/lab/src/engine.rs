@@ -38,8 +38,21 @@ impl Engine {
     /// # Errors
     /// `DOCKER_HOST` is not a Unix socket.
     pub fn from_env() -> Result<Self> {
-        let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-        let host = if host.is_empty() { "unix:///var/run/docker.sock" } else { &host };
+        Self::named(&std::env::var("DOCKER_HOST").unwrap_or_default())
+    }
+
+    /// The Engine at a socket.
+    #[must_use]
+    pub fn at(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// The Engine that this `DOCKER_HOST` names; none is the usual socket.
+    ///
+    /// # Errors
+    /// It is not a Unix socket.
+    pub fn named(host: &str) -> Result<Self> {
+        let host = if host.is_empty() { "unix:///var/run/docker.sock" } else { host };
         match host.strip_prefix("unix://") {
             Some(path) => Ok(Self { socket: PathBuf::from(path) }),
             None => bail!("DOCKER_HOST is {host}: only unix:// sockets are supported here"),

@@ -6,6 +6,7 @@
 //! which is what lets a test read from top to bottom.
 
 pub mod agent;
+pub mod daemon;
 pub mod engine;
 pub mod payload;
 pub mod plane;
@@ -16,6 +17,7 @@ mod ids;
 
 pub use agent::Agent;
 pub use bench::{Bench, Setup};
+pub use daemon::{Daemon, Network};
 pub use engine::Engine;
 pub use ids::hex;
 pub use plane::Plane;
