@@ -9,6 +9,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod auth;
 mod connection;
 mod containers;
 mod create;

@@ -3,7 +3,7 @@
 //! A [`Reader`] keeps open what is read every second and opens the rest when somebody asks ([`Reader::detail`]).
 //! Readings are in the units of Docker's statistics, so that they can be shown as such.
 
-mod parse;
+pub mod parse;
 mod system;
 mod v1;
 mod v2;

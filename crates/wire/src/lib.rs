@@ -10,4 +10,5 @@ pub mod ids;
 pub mod metadata;
 pub mod rows;
 pub mod secret;
+pub mod task_server;
 pub mod tcs;

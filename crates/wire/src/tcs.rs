@@ -16,6 +16,22 @@ pub enum Publish {
     InstanceStatus(PublishInstanceStatus),
 }
 
+/// Whether a frame on the telemetry socket is one of the four that count as activity (spec 10 §2.4).
+#[must_use]
+pub fn is_activity(frame: &str) -> bool {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Kind {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let kind: Kind = crate::gojson::from_str(frame).unwrap_or_default();
+    matches!(
+        kind.kind.as_str(),
+        "HeartbeatMessage" | "AckPublishMetric" | "AckPublishHealth" | "AckPublishInstanceStatus"
+    )
+}
+
 /// One page of a round of metrics (spec 10 §5.4).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

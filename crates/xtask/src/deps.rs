@@ -17,6 +17,7 @@ const DRAWN: &[(&str, &[&str])] = &[
     ("host", &["wire"]),
     ("longshore", &["docker", "aws", "host", "engine", "plane", "wire"]),
     ("sim", &["engine", "plane", "wire"]),
+    ("fuzzed", &["wire", "engine", "plane", "host", "docker"]),
     ("lab", &[]),
     ("xtask", &["lab"]),
 ];

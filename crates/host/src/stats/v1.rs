@@ -3,8 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use wire::docker::ThrottlingData;
-
 use super::{Detail, Reading, Source, number, parse, text};
 
 /// What Docker shows of `memory.stat`; the same again with `total_` in front.
@@ -26,9 +24,6 @@ const MEMORY: [&str; 14] = [
 ];
 
 const MEMORY_ALONE: [&str; 3] = ["hierarchical_memory_limit", "hierarchical_memsw_limit", "writeback"];
-
-/// The kernel counts in hundredths of a second here.
-const TICK: u64 = 10_000_000;
 
 #[derive(Debug)]
 pub(super) struct Groups {
@@ -68,26 +63,13 @@ impl Groups {
     }
 
     pub(super) fn read(&self, buffer: &mut Vec<u8>, reading: &mut Reading) -> io::Result<()> {
-        let per_cpu = self.per_cpu.read(buffer)?.split_ascii_whitespace();
-        reading.cpu.percpu_usage = per_cpu.filter_map(|value| value.parse().ok()).collect();
-        reading.cpu.total_usage = reading.cpu.percpu_usage.iter().sum();
-        for (name, ticks) in parse::pairs(self.cpu_modes.read(buffer)?) {
-            match name {
-                "user" => reading.cpu.usage_in_usermode = ticks * TICK,
-                "system" => reading.cpu.usage_in_kernelmode = ticks * TICK,
-                _ => {}
-            }
-        }
+        // One buffer serves both files, so the first one's text is kept.
+        let per_cpu = self.per_cpu.read(buffer)?.to_owned();
+        reading.cpu = parse::processor_v1(&per_cpu, self.cpu_modes.read(buffer)?);
         reading.memory = self.memory_usage.read(buffer)?.trim().parse().map_err(io::Error::other)?;
         reading.reclaimable = parse::value(self.memory_stat.read(buffer)?, "cache");
         if let Some(block) = &self.block {
-            for (_, _, operation, bytes) in parse::block_v1(block.read(buffer)?) {
-                match operation {
-                    "Read" => reading.block_read += bytes,
-                    "Write" => reading.block_written += bytes,
-                    _ => {}
-                }
-            }
+            (reading.block_read, reading.block_written) = parse::block_totals(parse::block_v1(block.read(buffer)?));
         }
         Ok(())
     }
@@ -103,19 +85,10 @@ impl Groups {
             let text = self.block_directory.as_ref().map(|directory| text(&directory.join(name)));
             parse::entries(parse::block_v1(&text.unwrap_or_default()))
         };
-        let mut throttling = ThrottlingData::default();
         let cpu = self.cpu.as_ref().map(|directory| text(&directory.join("cpu.stat"))).unwrap_or_default();
-        for (name, value) in parse::pairs(&cpu) {
-            match name {
-                "nr_periods" => throttling.periods = value,
-                "nr_throttled" => throttling.throttled_periods = value,
-                "throttled_time" => throttling.throttled_time = value,
-                _ => {}
-            }
-        }
         let pids = |name: &str| self.pids.as_ref().and_then(|directory| number(&directory.join(name)));
         Ok(Detail {
-            throttling,
+            throttling: parse::throttling(&cpu),
             memory: memory("memory.usage_in_bytes").unwrap_or_default(),
             memory_peak: memory("memory.max_usage_in_bytes").unwrap_or_default(),
             memory_failures: memory("memory.failcnt").unwrap_or_default(),

@@ -3,44 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use wire::docker::ThrottlingData;
-
 use super::{Detail, Reading, Source, number, parse, text};
-
-/// What Docker shows of `memory.stat`.
-const MEMORY: [&str; 31] = [
-    "active_anon",
-    "active_file",
-    "anon",
-    "anon_thp",
-    "file",
-    "file_dirty",
-    "file_mapped",
-    "file_writeback",
-    "inactive_anon",
-    "inactive_file",
-    "kernel_stack",
-    "pgactivate",
-    "pgdeactivate",
-    "pgfault",
-    "pglazyfree",
-    "pglazyfreed",
-    "pgmajfault",
-    "pgrefill",
-    "pgscan",
-    "pgsteal",
-    "shmem",
-    "slab",
-    "slab_reclaimable",
-    "slab_unreclaimable",
-    "sock",
-    "thp_collapse_alloc",
-    "thp_fault_alloc",
-    "unevictable",
-    "workingset_activate",
-    "workingset_nodereclaim",
-    "workingset_refault",
-];
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -65,23 +28,11 @@ impl Group {
     }
 
     pub(super) fn read(&self, buffer: &mut Vec<u8>, reading: &mut Reading) -> io::Result<()> {
-        for (name, microseconds) in parse::pairs(self.cpu.read(buffer)?) {
-            match name {
-                "usage_usec" => reading.cpu.total_usage = microseconds * 1000,
-                "user_usec" => reading.cpu.usage_in_usermode = microseconds * 1000,
-                "system_usec" => reading.cpu.usage_in_kernelmode = microseconds * 1000,
-                _ => {}
-            }
-        }
+        reading.cpu = parse::processor_v2(self.cpu.read(buffer)?);
         reading.memory = self.memory_current.read(buffer)?.trim().parse().map_err(io::Error::other)?;
         reading.reclaimable = parse::value(self.memory_stat.read(buffer)?, "inactive_file");
         if let Some(block) = &self.block {
-            for (_, _, operation, bytes) in parse::block_v2(block.read(buffer)?) {
-                match operation {
-                    "read" => reading.block_read += bytes,
-                    _ => reading.block_written += bytes,
-                }
-            }
+            (reading.block_read, reading.block_written) = parse::block_totals(parse::block_v2(block.read(buffer)?));
         }
         Ok(())
     }
@@ -91,43 +42,17 @@ impl Group {
         let stat = std::fs::read_to_string(file("memory.stat"))?;
         let cpu = text(&file("cpu.stat"));
         let events = text(&file("memory.events"));
-        let mut throttling = ThrottlingData::default();
-        for (name, value) in parse::pairs(&cpu) {
-            match name {
-                "nr_periods" => throttling.periods = value,
-                "nr_throttled" => throttling.throttled_periods = value,
-                "throttled_usec" => throttling.throttled_time = value * 1000,
-                _ => {}
-            }
-        }
         Ok(Detail {
-            throttling,
+            throttling: parse::throttling(&cpu),
             memory: number(&file("memory.current")).unwrap_or_default(),
             memory_peak: 0,
             memory_failures: parse::value(&events, "oom"),
             memory_limit: number(&file("memory.max")),
-            memory_stats: memory_stats(&stat),
+            memory_stats: parse::memory_v2(&stat),
             pids: number(&file("pids.current")).unwrap_or_default(),
             pids_limit: number(&file("pids.max")).unwrap_or_default(),
             block_bytes: parse::entries(parse::block_v2(&text(&file("io.stat")))),
             block_operations: None,
         })
     }
-}
-
-/// Newer kernels tell refaults of anonymous and file pages apart; Docker's names are the old ones.
-fn memory_stats(stat: &str) -> std::collections::BTreeMap<String, u64> {
-    let mut shown: std::collections::BTreeMap<String, u64> =
-        MEMORY.iter().map(|name| ((*name).to_owned(), 0)).collect();
-    for (name, value) in parse::pairs(stat) {
-        let name = match name {
-            "workingset_refault_file" => "workingset_refault",
-            "workingset_activate_file" => "workingset_activate",
-            name => name,
-        };
-        if let Some(slot) = shown.get_mut(name) {
-            *slot = value;
-        }
-    }
-    shown
 }

@@ -17,7 +17,6 @@ mod metadata;
 pub(super) mod metadata_file;
 mod protection;
 mod rate;
-mod route;
 mod server;
 mod stats;
 mod tags;

@@ -1,74 +1,20 @@
 //! Registry credentials from the agent's own settings (spec 20 §5.4, spec 40 §7.3).
 
-use std::collections::BTreeMap;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use docker::auth::{self, Format};
 use wire::docker::RegistryAuth;
 use wire::ids::ImageRef;
-use wire::secret::Secret;
 
 use crate::config::{AuthType, Config};
-
-/// Under this key Docker Hub's credentials are found.
-const HUB: &str = "index.docker.io/v1/";
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Entry {
-    username: String,
-    password: Secret<String>,
-    email: String,
-    auth: Secret<String>,
-}
 
 /// The credentials for an image's registry; empty ones where none are configured.
 pub(super) fn for_image(config: &Config, image: &ImageRef) -> RegistryAuth {
     let (Some(kind), Some(data)) = (&config.docker.auth_type, &config.docker.auth_data) else {
         return RegistryAuth::default();
     };
-    let entries: BTreeMap<String, Entry> = match wire::gojson::from_str(data.expose()) {
-        Ok(entries) => entries,
-        Err(_) => return RegistryAuth::default(),
+    let format = match kind {
+        AuthType::Docker => Format::Docker,
+        AuthType::Dockercfg => Format::Dockercfg,
+        AuthType::Unknown(_) => return RegistryAuth::default(),
     };
-    let Some((key, entry)) = find(&entries, image) else { return RegistryAuth::default() };
-    match kind {
-        AuthType::Docker => RegistryAuth {
-            username: entry.username.clone(),
-            password: entry.password.clone(),
-            email: entry.email.clone(),
-            server_address: key.to_owned(),
-        },
-        AuthType::Dockercfg => {
-            let decoded = STANDARD.decode(entry.auth.expose().trim()).unwrap_or_default();
-            let text = String::from_utf8(decoded).unwrap_or_default();
-            let (username, password) = text.split_once(':').unwrap_or((&text, ""));
-            RegistryAuth {
-                username: username.to_owned(),
-                password: Secret::new(password.trim_end_matches('\0').to_owned()),
-                email: entry.email.clone(),
-                server_address: key.to_owned(),
-            }
-        }
-        AuthType::Unknown(_) => RegistryAuth::default(),
-    }
-}
-
-/// The entry whose key is the registry's host, the longest prefix of the image first.
-fn find<'a>(entries: &'a BTreeMap<String, Entry>, image: &ImageRef) -> Option<(&'a str, &'a Entry)> {
-    let repository = image.repository();
-    let host = match repository.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => "docker.io",
-    };
-    let stripped = |key: &'a str| key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
-    if matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io") {
-        return entries.iter().map(|(key, entry)| (stripped(key), entry)).find(|(key, _)| *key == HUB);
-    }
-    entries
-        .iter()
-        .map(|(key, entry)| (stripped(key), entry))
-        .filter(|(key, _)| key.split('/').next() == Some(host))
-        .max_by_key(|(key, _)| if repository.starts_with(key) { key.len() + 1 } else { 0 })
+    auth::for_image(format, data.expose(), image)
 }

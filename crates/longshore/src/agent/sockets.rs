@@ -186,28 +186,13 @@ async fn receive(outside: &Outside, connection: Connection, text: &str, inbox: &
             }
         },
         Socket::Tcs => {
-            if !is_telemetry_activity(text) {
+            if !wire::tcs::is_activity(text) {
                 return;
             }
             Event::Activity { connection }
         }
     };
     let _ = inbox.send(event).await;
-}
-
-/// The four types that count as activity on the telemetry socket (spec 10 §2.4).
-fn is_telemetry_activity(text: &str) -> bool {
-    #[derive(serde::Deserialize, Default)]
-    #[serde(default)]
-    struct Kind {
-        #[serde(rename = "type")]
-        kind: String,
-    }
-    let kind: Kind = wire::gojson::from_str(text).unwrap_or_default();
-    matches!(
-        kind.kind.as_str(),
-        "HeartbeatMessage" | "AckPublishMetric" | "AckPublishHealth" | "AckPublishInstanceStatus"
-    )
 }
 
 /// Valid codes lead to a reconnect at once, all others to a pause (spec 10 §2.6).

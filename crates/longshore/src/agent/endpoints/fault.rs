@@ -1,14 +1,12 @@
 //! Network fault injection (spec 30 §4.2), as far as it goes without network namespaces of our own: requests are
 //! read and judged as the reference does, and refused in its words. The capability is not advertised.
 
-mod body;
-
 use http::StatusCode;
 use wire::metadata::FaultAnswer;
+use wire::task_server::route::{FaultKind, FaultOperation};
 
 use super::Endpoints;
 use super::answer::Answer;
-use super::route::{FaultKind, FaultOperation};
 use engine::task::NetworkMode;
 
 /// Answers a POST.
@@ -20,7 +18,7 @@ pub(super) fn answer(
     body: &[u8],
 ) -> Answer {
     let is_read = kind == FaultKind::BlackholePort || operation == FaultOperation::Start;
-    if is_read && let Err(text) = body::check(kind, body) {
+    if is_read && let Err(text) = wire::task_server::fault::check(kind, body) {
         return refuse(StatusCode::BAD_REQUEST, text);
     }
     let Some(caller) = endpoints.index.caller(&endpoints.published, endpoint) else {

@@ -16,12 +16,13 @@ use hyper::body::Incoming;
 use wire::metadata::{
     AgentMetadata, AvailableCommands, IntrospectedContainer, IntrospectedTask, IntrospectedTasks, Port,
 };
+use wire::task_server::route;
 
 use super::answer::{Answer, TEXT};
 use super::documents::{is_listed, ports, protocol, volumes};
 use super::metadata::place;
 use super::server::Peer;
-use super::{Endpoints, health, route};
+use super::{Endpoints, health};
 
 const COMMANDS: [&str; 3] = ["/v1/metadata", "/v1/tasks", "/license"];
 

@@ -8,11 +8,11 @@ use engine::InstanceView;
 use engine::task::Task;
 use http::StatusCode;
 use wire::metadata::{AssociationList, TaskDocument};
+use wire::task_server::route::{Subject, SubjectV2, Version};
 
 use super::answer::{Answer, JSON};
 use super::documents::{Form, NoNetwork, Place, container_document, is_listed, task_document};
 use super::lookup::{Caller, Text, by_docker_id, task_by_address};
-use super::route::{Subject, SubjectV2, Version};
 use super::{Endpoints, stats, tags};
 
 /// A v3 or v4 request.

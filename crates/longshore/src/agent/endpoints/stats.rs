@@ -7,12 +7,12 @@ use engine::container::Container;
 use engine::task::Task;
 use http::StatusCode;
 use serde_json::value::RawValue;
+use wire::task_server::route::Version;
 
 use super::Endpoints;
 use super::answer::Answer;
 use super::documents::is_listed;
 use super::lookup::Caller;
-use super::route::Version;
 use crate::agent::sampler::Sampled;
 
 pub(super) fn of_container(endpoints: &Endpoints, version: Version, caller: &Caller) -> Answer {

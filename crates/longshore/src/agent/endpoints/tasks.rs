@@ -9,11 +9,11 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use wire::task_server::route::{self, Route};
 
 use super::answer::{Answer, TEXT, read_body};
 use super::audit::{Entry, Granted};
 use super::rate::Limiter;
-use super::route::{self, Route};
 use super::server::Peer;
 use super::{Endpoints, credentials, fault, metadata, protection};
 use crate::agent::vault::Held;

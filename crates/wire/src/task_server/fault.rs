@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use crate::agent::endpoints::route::FaultKind;
+use super::route::FaultKind;
 
 /// What a member must be.
 #[derive(Clone, Copy)]
@@ -58,7 +58,7 @@ const PACKET_LOSS: &[(&str, Type)] = &[
 ///
 /// # Errors
 /// The text for the one who asked.
-pub(super) fn check(kind: FaultKind, body: &[u8]) -> Result<(), String> {
+pub fn check(kind: FaultKind, body: &[u8]) -> Result<(), String> {
     if body.is_empty() {
         return Err("required request body is missing".to_owned());
     }

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 /// A version of the metadata endpoint that names its container in the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub enum Version {
     V3,
     V4,
 }
 
 impl Version {
-    pub(super) const fn label(self) -> &'static str {
+    /// As logs and messages name it.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::V3 => "V3",
             Self::V4 => "V4",
@@ -20,7 +21,7 @@ impl Version {
 
 /// What is asked below `/v3/<id>` or `/v4/<id>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject<'p> {
+pub enum Subject<'p> {
     Container,
     Task,
     TaskWithTags,
@@ -32,7 +33,7 @@ pub(super) enum Subject<'p> {
 
 /// What is asked below `/v2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SubjectV2<'p> {
+pub enum SubjectV2<'p> {
     Container(&'p str),
     Task,
     TaskWithTags,
@@ -42,7 +43,7 @@ pub(super) enum SubjectV2<'p> {
 
 /// Kinds of network faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FaultKind {
+pub enum FaultKind {
     BlackholePort,
     Latency,
     PacketLoss,
@@ -50,7 +51,7 @@ pub(super) enum FaultKind {
 
 /// What is to be done with a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FaultOperation {
+pub enum FaultOperation {
     Start,
     Stop,
     Status,
@@ -58,7 +59,7 @@ pub(super) enum FaultOperation {
 
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route<'p> {
+pub enum Route<'p> {
     CredentialsV1,
     CredentialsV2(&'p str),
     V2(SubjectV2<'p>),
@@ -69,7 +70,7 @@ pub(super) enum Route<'p> {
 
 impl<'p> Route<'p> {
     /// `None` for a path that nothing serves. `path` is decoded and clean.
-    pub(super) fn parse(path: &'p str) -> Option<Self> {
+    pub fn parse(path: &'p str) -> Option<Self> {
         let path = path.strip_prefix('/')?;
         let (first, rest) = path.split_once('/')?;
         match first {
@@ -140,7 +141,7 @@ impl<'p> Route<'p> {
 }
 
 /// Undoes percent escapes. `None` for an escape that is none. What is not UTF-8 becomes a replacement character.
-pub(super) fn decode(path: &str) -> Option<Cow<'_, str>> {
+pub fn decode(path: &str) -> Option<Cow<'_, str>> {
     if !path.contains('%') {
         return Some(Cow::Borrowed(path));
     }
@@ -157,7 +158,7 @@ pub(super) fn decode(path: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The path without doubled slashes and dots, where it has some; a last slash stays.
-pub(super) fn clean(path: &str) -> Option<String> {
+pub fn clean(path: &str) -> Option<String> {
     let is_clean = path.starts_with('/') && !path.contains("//") && !path.contains("/.");
     if is_clean {
         return None;
@@ -180,7 +181,7 @@ pub(super) fn clean(path: &str) -> Option<String> {
 }
 
 /// A path with what a `Location` must not hold escaped.
-pub(super) fn encode(path: &str) -> String {
+pub fn encode(path: &str) -> String {
     use std::fmt::Write;
     path.bytes().fold(String::with_capacity(path.len()), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"/-_.~$&+,:;=@!'()*".contains(&byte) {
@@ -194,7 +195,7 @@ pub(super) fn encode(path: &str) -> String {
 }
 
 /// The first value of a query's parameter, decoded; `Some("")` for one without a value.
-pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+pub fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     query?.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decoded = |text: &str| decode(&text.replace('+', " ")).map(Cow::into_owned);
