@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::plane::{Channel, Plane, REGION};
 
@@ -197,11 +200,30 @@ impl Agent {
     /// # Errors
     /// It does not run.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(self.proc("stat")?)?;
-        // The command's name may hold spaces; the counters follow its closing bracket: user and system are 14 and 15.
-        let (_, counters) = stat.rsplit_once(')').context("no command in stat")?;
-        let ticks = counters.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
-        Ok(Duration::from_millis(ticks.sum::<u64>() * 1000 / TICKS_PER_SECOND))
+        let child = self.child.as_ref().context("the agent does not run")?;
+        cpu_of(&PathBuf::from(format!("/proc/{}", child.id())))
+    }
+
+    /// What the introspection says, as JSON.
+    ///
+    /// # Errors
+    /// It does not answer, or not with JSON.
+    pub fn introspect(&self, path: &str) -> Result<Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", PORTS[0])).context("connecting to the introspection")?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no HTTP")?;
+        serde_json::from_str(body).with_context(|| format!("GET {path} says {body}"))
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("the agent does not run")?.id())
     }
 
     fn proc(&self, file: &str) -> Result<PathBuf> {
@@ -229,6 +251,18 @@ impl Drop for Agent {
             eprintln!("the agent's log ends:\n{}", self.log_tail());
         }
     }
+}
+
+/// CPU time that a process has used, all threads; `folder` is its own below `/proc`.
+///
+/// # Errors
+/// There is no such process.
+pub fn cpu_of(folder: &Path) -> Result<Duration> {
+    let stat = std::fs::read_to_string(folder.join("stat"))?;
+    // The command's name may hold spaces; the counters follow its closing bracket: user and system are 14 and 15.
+    let (_, counters) = stat.rsplit_once(')').context("no command in stat")?;
+    let ticks = counters.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
+    Ok(Duration::from_millis(ticks.sum::<u64>() * 1000 / TICKS_PER_SECOND))
 }
 
 /// Sends a signal to a child.

@@ -10,7 +10,9 @@ pub mod daemon;
 pub mod engine;
 pub mod payload;
 pub mod plane;
+pub mod proof;
 pub mod story;
+pub mod watch;
 
 mod bench;
 mod ids;

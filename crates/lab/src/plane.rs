@@ -4,7 +4,7 @@
 mod http;
 mod socket;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -77,7 +77,14 @@ impl Plane {
     /// # Errors
     /// The port cannot be had.
     pub fn start() -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening on loopback")?;
+        Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening on loopback")?)
+    }
+
+    /// Listens on a socket that may be of another network namespace.
+    ///
+    /// # Errors
+    /// The socket has no address.
+    pub fn on(listener: TcpListener) -> Result<Self> {
         let cluster = format!("lab-{}", hex(8));
         let shared = Arc::new(Shared {
             address: listener.local_addr()?,
@@ -152,6 +159,39 @@ impl Plane {
         self.calls("SubmitTaskStateChange").into_iter().filter(|body| body["task"] == task).collect()
     }
 
+    /// State changes of all tasks so far, by task.
+    #[must_use]
+    pub fn stories(&self) -> BTreeMap<String, Vec<Value>> {
+        let mut stories: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for entry in &self.shared.state().entries {
+            if let What::Call { operation, body, .. } = &entry.what
+                && operation == "SubmitTaskStateChange"
+                && let Some(task) = body["task"].as_str()
+            {
+                stories.entry(task.to_owned()).or_default().push(body.clone());
+            }
+        }
+        stories
+    }
+
+    /// Ids of the payloads that the agent has acknowledged.
+    #[must_use]
+    pub fn acknowledgements(&self) -> BTreeSet<String> {
+        let state = self.shared.state();
+        let ids = state.entries.iter().filter_map(|entry| match &entry.what {
+            What::Said { channel: Channel::Acs, kind, message } if kind == "AckRequest" => {
+                message["messageId"].as_str()
+            }
+            _ => None,
+        });
+        ids.map(str::to_owned).collect()
+    }
+
+    /// Forgets what it heard. Nobody may be waiting.
+    pub fn forget(&self) {
+        self.shared.state().entries.clear();
+    }
+
     /// Answers the next `times` calls of `operation` with an error.
     pub fn fail(&self, operation: &str, times: usize, status: u16, kind: &str) {
         let mut state = self.shared.state();
@@ -168,7 +208,7 @@ impl Plane {
         let mut seen = 0;
         let mut state = self.shared.state();
         loop {
-            for entry in &state.entries[seen..] {
+            for entry in state.entries.get(seen..).unwrap_or_default() {
                 if let Some(found) = pick(entry) {
                     return Ok(found);
                 }

@@ -1,134 +1,96 @@
 //! The agent beside the same containers through the bare Engine API, in one table.
 //!
-//! The floor is what the machine can do at all: create and start, at the best of several concurrencies, by a client
-//! that keeps no books. The agent is the release binary, joined to a scripted control plane.
+//! The floor is what the machine can do at all: create and start, or stop, at the best of several concurrencies, by a
+//! client that keeps no books. The agent is the release binary, joined to a scripted control plane.
 
+mod burst;
+mod core;
+mod endpoint;
 mod floor;
+mod idle;
+mod launch;
+mod start;
+mod stop;
 mod table;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use lab::{Bench, Setup, wait_for};
+use anyhow::{Context, Result, bail};
+use lab::{Bench, Engine, Setup, wait_for};
 use serde_json::{Value, json};
 
 use crate::process::say;
 use crate::{demo, image, install};
 use table::Row;
 
-/// Tasks in the one large payload.
-const MANY: usize = 40;
-
-/// Runs whose median is taken.
-const STARTS: usize = 5;
-const LAUNCHES: usize = 10;
+/// What can be asked for by name, in the order of the table.
+const PARTS: [&str; 7] = ["start", "burst", "launch", "stop", "idle", "endpoint", "engine"];
 
 /// Larger than anything that is measured here.
 const LIMIT: Duration = Duration::from_secs(300);
 
-pub(crate) fn run() -> Result<()> {
+/// What every part works with.
+struct Ground<'a> {
+    engine: Engine,
+    binary: &'a str,
+    image: String,
+}
+
+/// Measures the parts that `words` name, or all of them; `--binary PATH` takes a binary that is built.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let (given, parts) = match words {
+        ["--binary", path, parts @ ..] => (Some(*path), parts),
+        parts => (None, parts),
+    };
+    if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part)) {
+        bail!("unknown: {unknown}; parts are {}", PARTS.join(", "));
+    }
     let engine = install::engine()?;
     image::ensure(&engine)?;
-    let binary = demo::release_binary()?;
+    let binary = match given {
+        Some(path) => path.into(),
+        None => demo::release_binary()?,
+    };
     let binary = binary.to_str().context("the target folder's name is not Unicode")?;
-    let image = format!("{}:latest", image::REPOSITORY);
-    let setup = Setup {
-        command: &[binary, "agent"],
-        environment: &[
+    let ground = Ground { engine, binary, image: format!("{}:latest", image::REPOSITORY) };
+    let mut rows = Vec::new();
+    for part in PARTS.into_iter().filter(|part| parts.is_empty() || parts.contains(part)) {
+        say(&format!("measuring: {part}"));
+        rows.extend(match part {
+            "start" => start::rows(&ground)?,
+            "burst" => burst::rows(&ground)?,
+            "launch" => launch::rows(&ground)?,
+            "stop" => stop::rows(&ground)?,
+            "idle" => idle::rows(&ground)?,
+            "endpoint" => endpoint::rows(&ground)?,
+            _ => core::rows()?,
+        });
+    }
+    table::print(&ground.engine, &rows)
+}
+
+impl Ground<'_> {
+    /// Does something with the settings that all parts share, and some more.
+    fn with<T>(&self, more: &[(&str, &str)], then: impl FnOnce(&Setup<'_>) -> Result<T>) -> Result<T> {
+        let mut environment = vec![
             ("ECS_IMAGE_PULL_BEHAVIOR", "prefer-cached"),
             ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "2s"),
             ("ECS_CONTAINER_STOP_TIMEOUT", "2s"),
-        ],
-        image: &image,
-    };
-    let mut rows = Vec::new();
-
-    say("measuring: start");
-    rows.push(Row::new("process start → ACS connected", "235–320 ms").at_most(0.060, starts(&setup)?));
-
-    let mut bench = Bench::start(&setup)?;
-    say("measuring: idle memory");
-    rows.push(Row::new("memory, idle", "42 MiB").mebibytes_at_most(15.0, settled_memory(&bench)?));
-
-    say("measuring: one task at a time");
-    rows.push(Row::new("cached image: payload → RUNNING submitted", "").seconds(launches(&bench)?));
-
-    let bursts = bursts(&mut bench, &engine, &image)?;
-    drop(bench);
-    let Bursts { agent, cpu, restart, floor, concurrency } = bursts;
-    rows.push(Row::new(&format!("{MANY} tasks in one payload → all RUNNING"), "").seconds(agent));
-    rows.push(Row::new(&format!("  the bare Engine API, {concurrency} at a time"), "").seconds(floor));
-    let ratio = agent.as_secs_f64() / floor.as_secs_f64();
-    rows.push(Row::new("  the agent over the bare API", "1.05–1.14 ×").ratio_at_most(1.03, ratio));
-    rows.push(Row::new(&format!("agent CPU for those {MANY}"), "0.38 s").at_most(0.15, cpu));
-    rows.push(Row::new(&format!("restart with {MANY} tasks → ACS connected"), "1.6–1.9 s").at_most(0.3, restart));
-    table::print(&engine, &rows)
-}
-
-fn starts(setup: &Setup<'_>) -> Result<Duration> {
-    let mut taken = Vec::new();
-    for _ in 0..STARTS {
-        let mut bench = Bench::prepare(setup)?;
-        bench.agent.start()?;
-        taken.push(bench.agent.ready(&bench.plane, LIMIT)?);
-        bench.agent.stop(lab::agent::Signal::Term)?;
+        ];
+        environment.extend_from_slice(more);
+        then(&Setup { command: &[self.binary, "agent"], environment: &environment, image: &self.image })
     }
-    Ok(median(taken))
-}
 
-/// What many tasks at once cost, by the agent and without it.
-struct Bursts {
-    agent: Duration,
-    cpu: Duration,
-    restart: Duration,
-    floor: Duration,
-    concurrency: usize,
-}
-
-/// Agent and bare API by turns, so that a machine that is slow for a while is slow for both; of each the best counts.
-/// The agent does not run while the bare API is measured.
-fn bursts(bench: &mut Bench, engine: &lab::Engine, image: &str) -> Result<Bursts> {
-    let (mut agents, mut cpus, mut restarts, mut floors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for concurrency in floor::CONCURRENCIES {
-        say(&format!("measuring: {MANY} tasks in one payload; the bare API, {concurrency} at a time"));
-        drained(bench)?;
-        let tasks: Vec<Value> = (0..MANY).map(|_| one(bench)).collect();
-        let before = bench.agent.cpu()?;
-        agents.push(all(bench, &tasks, "RUNNING")?);
-        cpus.push(bench.agent.cpu()?.saturating_sub(before));
-
-        bench.agent.stop(lab::agent::Signal::Kill)?;
-        bench.agent.start()?;
-        restarts.push(bench.agent.ready(&bench.plane, LIMIT)?);
-        let stops: Vec<Value> = tasks.iter().map(lab::payload::stopped).collect();
-        all(bench, &stops, "STOPPED")?;
-        drained(bench)?;
-
-        bench.agent.stop(lab::agent::Signal::Term)?;
-        floors.push((floor::measure(engine, image, MANY, concurrency)?, concurrency));
-        bench.agent.start()?;
-        bench.agent.ready(&bench.plane, LIMIT)?;
+    /// An agent that is connected.
+    fn bench(&self, more: &[(&str, &str)]) -> Result<Bench> {
+        self.with(more, Bench::start)
     }
-    let agent = agents.into_iter().min().context("nothing was measured")?;
-    let (floor, concurrency) = floors.into_iter().min().context("nothing was measured")?;
-    Ok(Bursts { agent, cpu: median(cpus), restart: median(restarts), floor, concurrency })
 }
 
-/// Memory five seconds after the start, when all that starts has started.
-fn settled_memory(bench: &Bench) -> Result<f64> {
-    let end = bench.agent.started() + Duration::from_secs(5);
-    wait_for("the agent to settle", Duration::from_secs(10), || Ok((Instant::now() >= end).then_some(())))?;
-    bench.agent.resident_mib()
-}
-
-fn launches(bench: &Bench) -> Result<Duration> {
-    let mut taken = Vec::new();
-    for _ in 0..LAUNCHES {
-        let task = one(bench);
-        taken.push(all(bench, std::slice::from_ref(&task), "RUNNING")?);
-        all(bench, &[lab::payload::stopped(&task)], "STOPPED")?;
-    }
-    Ok(median(taken))
+/// Lets time pass: what is measured here is how things are when they have settled.
+fn settle(time: Duration) -> Result<()> {
+    let end = Instant::now() + time;
+    wait_for("things to settle", time * 2, || Ok((Instant::now() >= end).then_some(())))
 }
 
 /// From the payload's sending to the last of the tasks' state changes.
@@ -141,6 +103,30 @@ fn all(bench: &Bench, tasks: &[Value], status: &str) -> Result<Duration> {
         last = last.max(at);
     }
     Ok(last - sent)
+}
+
+/// Starts so many tasks and waits until they run.
+fn many(bench: &Bench, count: usize) -> Result<(Vec<Value>, Duration)> {
+    let tasks: Vec<Value> = (0..count).map(|_| one(bench)).collect();
+    let taken = if tasks.is_empty() { Duration::ZERO } else { all(bench, &tasks, "RUNNING")? };
+    Ok((tasks, taken))
+}
+
+/// Stops tasks and waits until that is told.
+fn stop_all(bench: &Bench, tasks: &[Value]) -> Result<Duration> {
+    let stops: Vec<Value> = tasks.iter().map(lab::payload::stopped).collect();
+    all(bench, &stops, "STOPPED")
+}
+
+/// The median of some launches, each stopped again.
+fn launches(bench: &Bench, count: usize) -> Result<Duration> {
+    let mut taken = Vec::new();
+    for _ in 0..count {
+        let (tasks, took) = many(bench, 1)?;
+        taken.push(took);
+        stop_all(bench, &tasks)?;
+    }
+    Ok(median(taken))
 }
 
 /// Waits until the agent has removed what it stopped, so that removals are not measured with what follows.

@@ -7,6 +7,7 @@ mod image;
 mod install;
 mod process;
 mod registry;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -16,7 +17,10 @@ The project's own commands:
 
   cargo xtask demo    run examples/web.json on this machine, from nothing to a fetched page
   cargo xtask test    run every test: unit, simulation, and system tests on a real Docker Engine
-  cargo xtask bench   measure the agent beside the bare Engine API, in one table
+  cargo xtask bench   measure the agent beside the bare Engine API, in one table; parts can be named:
+                      start, burst, launch, stop, idle, endpoint, engine
+  cargo xtask soak    the long forms of the tests; parts can be named: kills, daemon, burst, memory, simulation;
+                      --minutes N for each, or --kills N, --tasks N, --rounds N
   cargo xtask deps    check that the crates depend on one another as drawn
 
 Each installs or starts what it needs (on Debian: with apt-get) and says so.
@@ -29,7 +33,8 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["demo"] => demo::run(),
         ["test", rest @ ..] => test::run(rest),
-        ["bench"] => bench::run(),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["soak", rest @ ..] => soak::run(rest),
         ["deps"] => deps::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -37,6 +37,24 @@ impl Row {
         self.compared(ours, target, |ratio| format!("{ratio:.2} ×"))
     }
 
+    pub(super) fn percent_at_most(self, target: f64, ours: f64) -> Self {
+        self.compared(ours, target, |share| format!("{share:.2} %"))
+    }
+
+    /// Both in milliseconds.
+    pub(super) fn milliseconds_at_most(self, target: f64, ours: f64) -> Self {
+        self.compared(ours, target, |time| format!("{time:.3} ms"))
+    }
+
+    pub(super) fn at_least(self, target: f64, ours: f64) -> Self {
+        let verdict = if ours >= target { "met" } else { "MISSED" };
+        Self { ours: format!("{ours:.0}"), target: format!("≥ {target:.0}"), verdict, ..self }
+    }
+
+    pub(super) fn kibibytes(self, ours: f64) -> Self {
+        Self { ours: format!("{ours:.1} KiB"), ..self }
+    }
+
     fn compared(self, ours: f64, target: f64, show: impl Fn(f64) -> String) -> Self {
         let verdict = if ours <= target { "met" } else { "MISSED" };
         Self { ours: show(ours), target: format!("≤ {}", show(target)), verdict, ..self }
@@ -91,5 +109,7 @@ mod tests {
         assert_eq!((met.ours.as_str(), met.target.as_str(), met.verdict), ("60 ms", "≤ 60 ms", "met"));
         let missed = Row::new("ratio", "").ratio_at_most(1.03, 1.2);
         assert_eq!((missed.ours.as_str(), missed.verdict), ("1.20 ×", "MISSED"));
+        let slow = Row::new("rate", "").at_least(60_000.0, 59_999.4);
+        assert_eq!((slow.ours.as_str(), slow.target.as_str(), slow.verdict), ("59999", "≥ 60000", "MISSED"));
     }
 }
