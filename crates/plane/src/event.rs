@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::credentials::RoleKind;
 use crate::error::Fault;
 use crate::rows::Row;
 
@@ -33,6 +34,11 @@ pub enum Event {
     Message { session: SessionId, text: String },
     /// The connection ended, whoever ended it.
     Closed { session: SessionId },
+    /// The answer to a [`Wish::Obtain`].
+    Credentials { task: String, kind: RoleKind, outcome: Result<Granted, Refused> },
+    /// What is known beside the API's answers, of one task (ARN or id) or of all live ones; the reply is a
+    /// [`crate::telemetry::Report`].
+    Look { task: Option<String> },
     /// [`crate::Plane::deadline`] has passed.
     Tick,
 }
@@ -43,21 +49,63 @@ pub struct Step {
     pub writes: Vec<Row>,
     pub sends: Vec<Outgoing>,
     pub reply: Option<Result<Value, Fault>>,
+    pub wishes: Vec<Wish>,
     pub notes: Vec<Note>,
 }
 
 /// Something for one connected agent.
 ///
-/// Role credentials never enter the plane. A payload's task names its roles in the task definition;
-/// the shell that can obtain credentials joins `roleCredentials` and `executionRoleCredentials` into
-/// the tasks of a `PayloadMessage` just before it is written to the socket, and sets
-/// [`crate::Settings::delivers_credentials`]. Acknowledgements of credentials are already accepted.
+/// The values of role credentials never enter the plane. Where a message names some (`roleCredentials` and
+/// `executionRoleCredentials` of a payload's tasks, `roleCredentials` of an `IAMRoleCredentialsMessage`) it has
+/// their id and role; the shell adds the values just before the message is written to the socket.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outgoing {
     /// A text frame: `{"type", "message"}`.
     Message { session: SessionId, envelope: Value },
     /// The connection is to be closed.
     Close { session: SessionId },
+}
+
+/// Something that only the shell can do about credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Obtain credentials for a role, keep them under their id, and answer once with [`Event::Credentials`]. Without
+    /// an id the shell draws one that nobody can guess.
+    Obtain { task: String, kind: RoleKind, role_arn: String, credentials_id: Option<String> },
+    /// Nobody needs them any more.
+    Forget { credentials_id: String },
+}
+
+impl fmt::Debug for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever knows an id can ask for the credentials.
+        match self {
+            Self::Obtain { task, kind, role_arn, .. } => write!(f, "Obtain({} {role_arn} of {task})", kind.name()),
+            Self::Forget { .. } => f.write_str("Forget"),
+        }
+    }
+}
+
+/// The shell holds credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Granted {
+    pub credentials_id: String,
+    pub expires: jiff::Timestamp,
+}
+
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Granted").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+/// The shell could not get credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Without secrets.
+    pub reason: String,
+    /// Trying again would not help.
+    pub is_final: bool,
 }
 
 /// Something worth a log line.
@@ -71,6 +119,7 @@ pub enum Note {
     TaskPlaced { task: String, instance: String },
     TaskChanged { task: String, status: &'static str, reason: String },
     TaskUnknown { task: String },
+    TaskRemark { task: String, text: String, is_trouble: bool },
     MessageNotUnderstood { instance: String, kind: String },
 }
 
@@ -100,6 +149,7 @@ impl fmt::Display for Note {
             Self::TaskChanged { task, status, reason } => {
                 write!(f, "task {task} is {status}: {reason}")
             }
+            Self::TaskRemark { task, text, .. } => write!(f, "task {task}: {text}"),
             Self::TaskUnknown { task } => write!(f, "report about unknown task {task}"),
             Self::MessageNotUnderstood { instance, kind } => {
                 write!(f, "message {kind:?} of {instance} not understood")

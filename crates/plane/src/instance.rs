@@ -363,6 +363,7 @@ impl Plane {
         self.drop_tags(arn);
         self.live.remove(arn);
         self.owed.remove(arn);
+        self.telemetry.forget_instance(arn);
         self.touch(Table::Instance, arn);
     }
 

@@ -9,7 +9,7 @@ use crate::instance::{Instance, InstanceStatus, missing};
 use crate::placement::{Constraints, Seeker, Share, check_strategy};
 use crate::rows::Table;
 use crate::task::{Desired, Status, Task};
-use crate::{Plane, RETENTION_MS, payload};
+use crate::{Plane, RETENTION_MS, credentials, payload};
 
 /// What a client token of RunTask stands for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -317,6 +317,8 @@ impl Plane {
             health_checked: named(|container| container.health_check.is_some()),
             essential: named(|container| container.essential != Some(false)),
             protected_until: None,
+            roles: Vec::new(),
+            remarks: Vec::new(),
             payload,
             shape: shape.clone(),
         };
@@ -325,7 +327,8 @@ impl Plane {
         self.owed.entry(instance.to_owned()).or_default().insert(arn.clone());
         self.add_tags(&arn, &order.tags);
         self.touch(Table::Task, &arn);
-        step.notes.push(Note::TaskPlaced { task: arn, instance: instance.to_owned() });
+        step.notes.push(Note::TaskPlaced { task: arn.clone(), instance: instance.to_owned() });
+        self.begin_roles(now, &arn, credentials::roles(&order.definition, &order.overrides), step);
         shape.tags.clone_from(&order.tags);
         shape
     }

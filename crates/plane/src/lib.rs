@@ -8,6 +8,7 @@ mod api;
 mod arn;
 mod attributes;
 mod cluster;
+mod credentials;
 mod dice;
 mod error;
 mod event;
@@ -26,6 +27,7 @@ mod state_change;
 mod tags;
 mod task;
 mod task_definition;
+pub mod telemetry;
 mod validate;
 
 #[cfg(test)]
@@ -35,12 +37,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ecs::EpochSeconds;
 
+pub use credentials::RoleKind;
 pub use error::Fault;
-pub use event::{Channel, Event, Note, Outgoing, SessionId, Step};
+pub use event::{Channel, Event, Granted, Note, Outgoing, Refused, SessionId, Step, Wish};
 pub use rows::{RestoreError, Row};
 pub use validate::{Problem, ProblemKind, validate_task_definition};
 
 use cluster::Cluster;
+use credentials::Lease;
 use dice::Dice;
 use instance::Instance;
 use launch::RunToken;
@@ -48,6 +52,7 @@ use rows::Table;
 use session::Session;
 use task::Task;
 use task_definition::Definition;
+use telemetry::Telemetry;
 
 /// How long a stopped task, an inactive instance or an inactive cluster stays visible.
 const RETENTION_MS: i64 = 60 * 60 * 1000;
@@ -69,8 +74,8 @@ pub struct Settings {
     /// Where agents find TCS, likewise.
     pub telemetry_endpoint: String,
     pub service_connect_endpoint: String,
-    /// Whether the shell joins role credentials into payloads. While it does not, payloads must not
-    /// make an agent wait for them: see [`Outgoing`].
+    /// Whether the shell obtains role credentials: see [`Wish`]. While it does not, payloads must not
+    /// make an agent wait for them.
     pub delivers_credentials: bool,
 }
 
@@ -108,6 +113,9 @@ pub struct Plane {
     sequence: i64,
 
     sessions: BTreeMap<SessionId, Session>,
+    /// Credentials of live tasks, by task and role.
+    leases: BTreeMap<(String, RoleKind), Lease>,
+    telemetry: Telemetry,
     /// Instance → its tasks that are not stopped. Derived from `tasks`.
     live: BTreeMap<String, BTreeSet<String>>,
     /// Instance → its tasks whose desired status the agent has not acknowledged. Derived.
@@ -133,6 +141,8 @@ impl Plane {
             tokens: BTreeMap::new(),
             sequence: 0,
             sessions: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            telemetry: Telemetry::default(),
             live: BTreeMap::new(),
             owed: BTreeMap::new(),
             expiries: BTreeSet::new(),
@@ -145,7 +155,7 @@ impl Plane {
         &self.settings
     }
 
-    /// Takes one event. For [`Event::Call`] and [`Event::Connected`] the step has a reply.
+    /// Takes one event. For [`Event::Call`], [`Event::Look`] and [`Event::Connected`] the step has a reply.
     pub fn handle(&mut self, now: jiff::Timestamp, event: Event) -> Step {
         let now = EpochSeconds::from(now);
         let mut step = Step::default();
@@ -158,9 +168,17 @@ impl Plane {
             }
             Event::Message { session, text } => self.message(now, session, &text, &mut step),
             Event::Closed { session } => self.closed(session, &mut step),
+            Event::Credentials { task, kind, outcome } => {
+                self.credentials_answered(now, &task, kind, outcome, &mut step);
+            }
+            Event::Look { task } => {
+                let report = self.look(task.as_deref());
+                step.reply = Some(serde_json::to_value(report).map_err(|error| Fault::server(error.to_string())));
+            }
             Event::Tick => {}
         }
         self.expire(now);
+        self.tend_credentials(now, &mut step);
         self.deliver(now, &mut step);
         step.writes = self.flush();
         step
@@ -171,7 +189,7 @@ impl Plane {
     pub fn deadline(&self) -> Option<jiff::Timestamp> {
         let forgetting = self.expiries.first().map(|(at, ..)| *at);
         let sessions = self.sessions.values().map(Session::deadline);
-        let at = sessions.chain(forgetting).min()?;
+        let at = sessions.chain(forgetting).chain(self.credentials_deadline()).min()?;
         jiff::Timestamp::from_millisecond(at).ok()
     }
 

@@ -15,7 +15,7 @@ use crate::validate::{cpu_units, memory_mib};
 
 /// The task for a payload, without `desiredStatus`.
 ///
-/// Nothing here says `roleCredentials`: see [`crate::Outgoing`]. What would make an agent wait for an
+/// Nothing here says `roleCredentials`: they are put in for each message. What would make an agent wait for an
 /// execution role's credentials is left out while the shell does not deliver them.
 pub(crate) fn task(settings: &Settings, definition: &TaskDefinition, task: &ecs::Task, share: &Share) -> Value {
     let overrides = &task.overrides;

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Plane;
+use crate::credentials::Lease;
 
 /// The key of the one row in [`Table::Meta`].
 pub(crate) const SEQUENCE: &str = "sequence";
@@ -135,6 +136,8 @@ impl Plane {
             match task.forgotten_at() {
                 Some(at) => drop(self.expiries.insert((at, Table::Task, arn.clone()))),
                 None => {
+                    let leases = task.roles.iter().map(|role| ((arn.clone(), role.kind), Lease::default()));
+                    self.leases.extend(leases);
                     self.live.entry(task.instance.clone()).or_default().insert(arn.clone());
                     if task.is_owed() {
                         self.owed.entry(task.instance.clone()).or_default().insert(arn.clone());

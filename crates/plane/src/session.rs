@@ -133,6 +133,10 @@ impl Plane {
             instance.version += 1;
             self.touch(Table::Instance, arn);
         }
+        // An agent's first session asks for what only its memory holds (spec 10 §6.3).
+        if query.get("sendCredentials").is_some_and(|wanted| wanted == "true") {
+            self.redeliver_credentials(arn);
+        }
         let version = query.get("agentVersion").cloned().unwrap_or_default();
         step.notes.push(Note::AgentConnected { instance: arn.to_owned(), version });
         self.send_manifest(now, session, arn, step);
@@ -190,12 +194,21 @@ impl Plane {
             (Channel::Acs, "TaskStopVerificationMessage") => {
                 self.verify_stops(now, session, &message, step);
             }
-            (Channel::Acs, "IAMRoleCredentialsAckRequest" | "NackRequest") => {}
+            (Channel::Acs, "IAMRoleCredentialsAckRequest") => {
+                let (id, message_id) = (text(&message, "credentialsId"), text(&message, "messageId"));
+                self.credentials_acknowledged(session, id, message_id);
+            }
+            (Channel::Acs, "NackRequest") => {}
             (Channel::Tcs, "PublishMetricsRequest") => {
+                if !self.take_metrics(now, &instance, &message) {
+                    step.notes.push(Note::MessageNotUnderstood { instance, kind });
+                }
                 self.send(step, session, "AckPublishMetric", json!({"message": ""}));
             }
             (Channel::Tcs, "PublishHealthRequest") => {
-                self.take_health(&message);
+                if !self.take_health(&instance, &message) {
+                    step.notes.push(Note::MessageNotUnderstood { instance, kind });
+                }
                 self.send(step, session, "AckPublishHealth", json!({"message": ""}));
             }
             (Channel::Tcs, "PublishInstanceStatusRequest") => {
@@ -243,19 +256,6 @@ impl Plane {
             .collect();
         let message = json!({"messageId": manifest, "generatedAt": now.as_millis(), "stopTasks": stop});
         self.send(step, session, "TaskStopVerificationAck", message);
-    }
-
-    fn take_health(&mut self, message: &Value) {
-        for task in message.get("tasks").and_then(Value::as_array).into_iter().flatten() {
-            let containers: Vec<(String, String)> = task
-                .get("containers")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .map(|c| (text(c, "containerName").to_owned(), text(c, "healthStatus").to_owned()))
-                .collect();
-            self.apply_health(text(task, "taskArn"), &containers);
-        }
     }
 
     fn take_instance_status(&mut self, arn: &str, message: &Value) {
@@ -329,7 +329,11 @@ impl Plane {
             .get(instance)
             .into_iter()
             .flatten()
-            .filter(|arn| self.tasks.get(*arn).is_some_and(|task| !under_way(arn, task.desired)))
+            .filter(|arn| {
+                let Some(task) = self.tasks.get(*arn) else { return false };
+                let is_ready = task.desired == Desired::Stopped || self.has_credentials(arn);
+                is_ready && !under_way(arn, task.desired)
+            })
             .take(room)
             .cloned()
             .collect();
@@ -340,9 +344,13 @@ impl Plane {
             let desired = task.desired;
             let mut payload = task.payload.as_object().cloned().unwrap_or_default();
             payload.insert("desiredStatus".into(), json!(desired.name()));
+            let cluster = task.shape.cluster_arn.clone();
+            if desired == Desired::Running {
+                self.put_credentials(now, &arn, session, &message_id, &mut payload);
+            }
             let message = json!({
                 "messageId": message_id,
-                "clusterArn": task.shape.cluster_arn,
+                "clusterArn": cluster,
                 "containerInstanceArn": instance,
                 "generatedAt": now.as_millis(),
                 "seqNum": sequence,

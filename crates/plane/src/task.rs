@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::ecs::{self, EpochSeconds};
 
+use crate::credentials::Role;
 use crate::error::Fault;
 use crate::event::{Note, Step};
 use crate::placement::Share;
 use crate::rows::Table;
+use crate::telemetry::Remark;
 use crate::{Plane, RETENTION_MS, STOPPED_TASKS_MAX, arn};
 
 /// What the plane wants of a task.
@@ -63,6 +65,11 @@ pub(crate) struct Task {
     pub(crate) health_checked: Vec<String>,
     pub(crate) essential: Vec<String>,
     pub(crate) protected_until: Option<EpochSeconds>,
+    /// Roles whose credentials it is given.
+    #[serde(default)]
+    pub(crate) roles: Vec<Role>,
+    #[serde(default)]
+    pub(crate) remarks: Vec<Remark>,
     /// The task as its agent is told it, complete but for `desiredStatus`.
     pub(crate) payload: Value,
     /// The description that the API gives. Its statuses follow `desired` and `last`.
@@ -179,6 +186,8 @@ impl Plane {
                 }
             }
         }
+        self.end_leases(arn, step);
+        self.telemetry.forget_task(arn);
         self.touch(Table::Task, arn);
         self.expire_later(now, Table::Task, arn);
         let stopped = self.expiries.iter().filter(|(_, table, _)| *table == Table::Task);

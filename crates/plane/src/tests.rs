@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod agents;
+mod credentials;
 mod errors;
 mod placing;
 mod tasks;
+mod telemetry;
 
 use std::collections::BTreeMap;
 
