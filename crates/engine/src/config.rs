@@ -50,6 +50,8 @@ pub struct EngineConfig {
     pub task_limits: Option<TaskLimits>,
     /// Whether a container without a memory limit gets its task's (cgroup v2 only, spec 20 §4.3).
     pub propagates_task_memory: bool,
+    /// Files that describe containers to themselves; `None` where the operator does not want them.
+    pub metadata_files: Option<MetadataFiles>,
     /// Whether state outlives the process; without it no restart adopts anything.
     pub is_checkpointed: bool,
 }
@@ -121,6 +123,15 @@ pub struct Features {
     pub has_awslogs_execution_role: bool,
     pub volume_plugin_capabilities: Vec<String>,
     pub has_gpu_support: bool,
+}
+
+/// Where containers' metadata files are (spec 30 §6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataFiles {
+    /// Their directory as the host sees it: sources of binds begin with it.
+    pub host_directory: String,
+    /// Whether SELinux guards containers, so that what they mount has to be relabelled for them.
+    pub is_relabelled: bool,
 }
 
 /// How tasks are limited as a whole.
@@ -248,6 +259,7 @@ impl Default for EngineConfig {
             matches_shared_volumes_fully: false,
             task_limits: None,
             propagates_task_memory: false,
+            metadata_files: None,
             is_checkpointed: true,
         }
     }

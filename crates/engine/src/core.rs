@@ -24,6 +24,9 @@ pub enum Route {
     Observation(TaskId, usize),
     Volume(TaskId, usize),
     Cgroup(TaskId),
+    /// A metadata file, beside the container's transition.
+    Metadata(TaskId, usize),
+    MetadataRemoval(TaskId),
     Resolution(FetchKey),
     Pull(FetchKey),
     Ports,

@@ -13,9 +13,10 @@ pub use names::{docker_name, volume_name};
 
 use serde_json::{Map, Value, json};
 use wire::gojson::overlay;
+use wire::metadata::{METADATA_FILE_NAME, container_metadata_directory};
 
 use crate::config::EngineConfig;
-use crate::container::{Container, NamedError};
+use crate::container::{Container, MetadataFile, NamedError};
 use crate::task::Task;
 
 /// What is sent to make a container.
@@ -39,12 +40,40 @@ impl std::fmt::Debug for CreateRequest {
 /// # Errors
 /// `HostConfigError` or `DockerClientConfigError` with the texts of spec 20 §4.12.
 pub fn create_request(task: &Task, container: &Container, config: &EngineConfig) -> Result<CreateRequest, NamedError> {
-    let host = host_config::host_config(task, container, config)?;
+    let mut host = host_config::host_config(task, container, config)?;
     let mut body = container_config(task, container, config)?;
+    mount_metadata(&mut body, &mut host, task, container, config);
     body.insert("HostConfig".into(), Value::Object(host));
     body.insert("NetworkingConfig".into(), json!({}));
     let api_version = container.definition.docker.version.clone().filter(|version| !version.is_empty());
     Ok(CreateRequest { body: Value::Object(body), api_version })
+}
+
+/// Shows the container the file that describes it, and tells it where (spec 30 §6). The variable is the last.
+fn mount_metadata(
+    body: &mut Map<String, Value>,
+    host: &mut Map<String, Value>,
+    task: &Task,
+    container: &Container,
+    config: &EngineConfig,
+) {
+    let (Some(files), Some(MetadataFile { token, .. })) = (&config.metadata_files, &container.state.metadata_file)
+    else {
+        return;
+    };
+    let directory = container_metadata_directory(task.arn(), container.name());
+    let label = if files.is_relabelled { ":Z" } else { "" };
+    let bind = format!("{}/{directory}:/opt/ecs/metadata/{token}{label}", files.host_directory);
+    let variable = format!("ECS_CONTAINER_METADATA_FILE=/opt/ecs/metadata/{token}/{METADATA_FILE_NAME}");
+    append(host, "Binds", bind);
+    append(body, "Env", variable);
+}
+
+fn append(members: &mut Map<String, Value>, name: &str, text: String) {
+    match members.get_mut(name) {
+        Some(Value::Array(list)) => list.push(text.into()),
+        _ => _ = members.insert(name.to_owned(), json!([text])),
+    }
 }
 
 fn wrong(text: impl Into<String>) -> NamedError {

@@ -9,7 +9,7 @@ use wire::acs::RegistryAuthentication;
 use wire::ecs::{
     CreateClusterRequest, DiscoverPollEndpointRequest, RegisterContainerInstanceRequest, SubmitTaskStateChangeRequest,
 };
-use wire::ids::{CredentialsId, ImageRef};
+use wire::ids::{CredentialsId, ImageRef, TaskArn, TaskId};
 
 use crate::task::CgroupLimits;
 
@@ -129,6 +129,18 @@ pub enum Effect {
         parent: String,
         deadline: Duration,
     },
+    /// Write the file that describes a container to itself, from the task as it is published (spec 30 §6).
+    WriteMetadata {
+        task: TaskId,
+        container: String,
+        stage: MetadataStage,
+        deadline: Duration,
+    },
+    /// Remove the files of a task's containers. None is as good.
+    RemoveMetadata {
+        task: TaskArn,
+        deadline: Duration,
+    },
     /// See to it that the image that the agent brings along is there.
     LoadPauseImage {
         deadline: Duration,
@@ -202,6 +214,15 @@ pub enum Effect {
         code: i32,
         why: String,
     },
+}
+
+/// Which form of a container's metadata file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetadataStage {
+    /// Before it is created, so that there is something to mount.
+    Initial,
+    /// It runs.
+    Ready,
 }
 
 /// A close frame.

@@ -133,6 +133,11 @@ impl Engine {
                 self.core.credentials.insert(id);
                 self.resettle.extend(self.tasks.keys().cloned());
             }
+            Event::UsedBefore { task, container, stats } => self.touch(now, &task, &mut step, |task, _| {
+                if let Some(container) = task.containers.iter_mut().find(|c| *c.name() == container) {
+                    container.change().used_before = Some(stats);
+                }
+            }),
             Event::Images { request, ask } => self.apply_image_request(now, request, ask, &mut step),
             Event::Terminate => self.terminate(now, &mut step),
         }
@@ -282,6 +287,14 @@ impl Engine {
             Route::Cgroup(task) => self.touch(now, &task, step, |task, cx| {
                 task.apply_cgroup(cx, id, outcome);
                 task.settle(cx);
+            }),
+            Route::Metadata(task, index) => self.touch(now, &task, step, |task, cx| {
+                if index < task.containers.len() {
+                    task.apply_metadata_ready(cx, index, outcome);
+                }
+            }),
+            Route::MetadataRemoval(task) => self.touch(now, &task, step, |task, cx| {
+                task.apply_metadata_removed(cx, outcome);
             }),
             Route::Resolution(key) => {
                 let deliveries = self.core.apply_resolution(step, now, &key, outcome);
@@ -639,6 +652,7 @@ impl Task {
     /// looked at where it may have left something behind.
     fn apply_container_answer(&mut self, cx: &mut Cx<'_>, index: usize, id: EffectId, outcome: Outcome) {
         match self.containers[index].work.as_ref().map(|w| w.stage) {
+            Some(Stage::Metadata(effect)) if effect == id => self.apply_metadata_written(cx, index, outcome),
             Some(Stage::Create(effect)) if effect == id => self.apply_create(cx, index, outcome),
             Some(Stage::Load(effect)) if effect == id => self.apply_loaded(cx, index, outcome),
             Some(Stage::Start(effect)) if effect == id => self.apply_start(cx, index, outcome),

@@ -1,9 +1,9 @@
 //! What the engine is told. A closed set: a new event does not compile until it is handled.
 
 use wire::acs::Inbound;
-use wire::docker::{ContainerInspect, ContainerSummary, ImageInspect, ImageSummary};
+use wire::docker::{ContainerInspect, ContainerSummary, ImageInspect, ImageSummary, Stats};
 use wire::ecs::{ContainerInstance, DiscoverPollEndpointResponse};
-use wire::ids::{CredentialsId, Digest, DockerId};
+use wire::ids::{CredentialsId, Digest, DockerId, TaskId};
 
 use crate::effect::{Connection, EffectId};
 use crate::image::ImageRequest;
@@ -40,6 +40,12 @@ pub enum Event {
     /// The vault now holds these; a payload's own arrive with it, before its `Message`.
     CredentialsStored {
         id: CredentialsId,
+    },
+    /// A container with a restart policy was started again; what it used until then is to survive the process.
+    UsedBefore {
+        task: TaskId,
+        container: String,
+        stats: Box<Stats>,
     },
     /// Somebody on this machine asks about images; answered in [`Step::answers`](crate::Step::answers) under this number.
     Images {

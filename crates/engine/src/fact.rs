@@ -64,6 +64,9 @@ pub enum Fact {
     CgroupFailed {
         error: String,
     },
+    MetadataFailed {
+        error: String,
+    },
     Creating {
         docker_name: String,
     },
@@ -142,6 +145,7 @@ impl Fact {
             Self::ImageFailed { .. }
             | Self::VolumeFailed { .. }
             | Self::CgroupFailed { .. }
+            | Self::MetadataFailed { .. }
             | Self::StartFailed { .. }
             | Self::Failed { .. }
             | Self::DependencyFailed { .. }
@@ -177,6 +181,7 @@ impl Fact {
             Self::VolumeFailed { .. } => "volume_failed",
             Self::CgroupCreated { .. } => "cgroup_created",
             Self::CgroupFailed { .. } => "cgroup_failed",
+            Self::MetadataFailed { .. } => "metadata_failed",
             Self::Creating { .. } => "creating",
             Self::Created => "created",
             Self::Adopted { .. } => "adopted",
@@ -231,6 +236,7 @@ impl std::fmt::Display for Fact {
             Self::VolumeFailed { name, error } => write!(f, "volume {name} failed: {error}"),
             Self::CgroupCreated { parent } => write!(f, "cgroup {parent} is there"),
             Self::CgroupFailed { error } => write!(f, "cgroup failed: {error}"),
+            Self::MetadataFailed { error } => write!(f, "metadata file could not be written: {error}"),
             Self::Creating { docker_name } => write!(f, "creating {docker_name}"),
             Self::Created => write!(f, "created"),
             Self::Adopted { status } => write!(f, "found in the container engine, {status}"),

@@ -4,10 +4,13 @@ mod cgroups;
 mod cleanup;
 mod images;
 mod launch;
+mod metadata;
 mod observe;
 mod reports;
 mod settle;
 mod stop;
+#[cfg(test)]
+mod testing;
 mod volumes;
 
 pub(crate) use images::{Deliveries, Fetched};

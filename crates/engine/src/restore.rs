@@ -13,7 +13,7 @@ use crate::image::ImageRecord;
 use crate::rows;
 use crate::status::TaskStatus;
 use crate::step::StoredRow;
-use crate::task::{Admission, Cgroup, Moment, Task, TaskDefinition, TaskState, Volume};
+use crate::task::{Admission, Cgroup, MetadataRemoval, Moment, Task, TaskDefinition, TaskState, Volume};
 use crate::time::Mono;
 
 /// What the store held.
@@ -149,6 +149,7 @@ impl Task {
             cgroup: Cgroup::default(),
             state: TaskState { accepted_at: Some(now), ..TaskState::default() },
             definition: std::sync::Arc::new(definition),
+            metadata_removal: MetadataRemoval::None,
             admission: Admission::New,
             history: Vec::new(),
             history_written: 0,

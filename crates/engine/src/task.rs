@@ -21,6 +21,15 @@ use wire::ids::{TaskArn, TaskId};
 
 use crate::container::Container;
 
+/// How far the removal of the containers' metadata files is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum MetadataRemoval {
+    #[default]
+    None,
+    Asked,
+    Done,
+}
+
 /// One task. Published as it is: the local endpoints and `describe` read it.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -30,6 +39,7 @@ pub struct Task {
     pub containers: Vec<Container>,
     pub volumes: Vec<Volume>,
     pub cgroup: Cgroup,
+    pub(crate) metadata_removal: MetadataRemoval,
     pub admission: Admission,
     /// What happened to it, oldest first.
     pub history: Vec<Moment>,

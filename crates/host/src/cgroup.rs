@@ -2,7 +2,7 @@
 //! contract with Docker and with those who watch tasks from outside (spec 20 §11); what limits a task has is decided
 //! elsewhere.
 //!
-//! Only where Docker uses the cgroupfs driver is the tree ours to write; see [`slice`] for the other one.
+//! Only where Docker uses the cgroupfs driver is the tree ours to write; with the systemd driver [`slice`] asks systemd.
 
 mod slice;
 mod v1;
@@ -12,6 +12,9 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
+
+use slice::Socket;
+pub use slice::SystemdError;
 
 /// Version of the hierarchy at a mount point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +70,8 @@ pub enum CgroupError {
     NoController { controller: &'static str, mount: PathBuf },
     #[error("{0:?} names no cgroup of a task")]
     Name(String),
-    #[error("slices of systemd cannot be given limits yet; the cgroupfs driver of the container engine can")]
-    Slices,
+    #[error(transparent)]
+    Systemd(SystemdError),
 }
 
 /// Where groups of tasks are.
@@ -76,16 +79,18 @@ pub enum CgroupError {
 pub struct Cgroups {
     mount: PathBuf,
     version: CgroupVersion,
+    /// Where systemd can be asked for slices.
+    systemd: Vec<Socket>,
 }
 
 /// The group that all tasks' groups are in, with the cgroupfs driver.
 const ROOT: &str = "ecs";
 
 impl Cgroups {
-    /// Groups below `mount`, normally `/sys/fs/cgroup`.
+    /// Groups below `mount`, normally `/sys/fs/cgroup`. `bus` is `DBUS_SYSTEM_BUS_ADDRESS`, where that is set.
     #[must_use]
-    pub fn at(mount: &Path) -> Self {
-        Self { mount: mount.to_owned(), version: cgroup_version(mount) }
+    pub fn at(mount: &Path, bus: Option<&str>) -> Self {
+        Self { mount: mount.to_owned(), version: cgroup_version(mount), systemd: Socket::all(bus) }
     }
 
     #[must_use]
@@ -104,12 +109,16 @@ impl Cgroups {
         }
     }
 
-    /// Sees to it that tasks can have slices with limits.
+    /// Sees to it that tasks can have slices with limits: the controllers are there, and systemd answers.
     ///
     /// # Errors
-    /// Always, for now.
-    pub const fn prepare_slices(&self) -> Result<(), CgroupError> {
-        Err(CgroupError::Slices)
+    /// A controller is missing, or systemd cannot be reached.
+    pub fn prepare_slices(&self) -> Result<(), CgroupError> {
+        match self.version {
+            CgroupVersion::V1 => v1::check(&self.mount)?,
+            CgroupVersion::V2 => v2::enable(&self.mount)?,
+        }
+        slice::reach(&self.systemd)
     }
 
     /// Makes a task's group where it is missing, and sets its limits; with `keeps_limits` only those of a group that
@@ -121,7 +130,9 @@ impl Cgroups {
         match (Group::parse(parent)?, self.version) {
             (Group::Path(path), CgroupVersion::V1) => v1::create(&self.mount, &path, limits, keeps_limits),
             (Group::Path(path), CgroupVersion::V2) => v2::create(&self.mount, &path, limits, keeps_limits),
-            (Group::Slice(name), _) => slice::find(&self.mount, name),
+            (Group::Slice(name), version) => {
+                slice::create(&self.systemd, (&self.mount, version), name, limits, keeps_limits)
+            }
         }
     }
 
@@ -133,7 +144,7 @@ impl Cgroups {
         match (Group::parse(parent)?, self.version) {
             (Group::Path(path), CgroupVersion::V1) => v1::remove(&self.mount, &path),
             (Group::Path(path), CgroupVersion::V2) => remove_tree(&self.mount.join(path)),
-            (Group::Slice(name), _) => slice::remove(&self.mount, name),
+            (Group::Slice(name), version) => slice::remove(&self.systemd, (&self.mount, version), name),
         }
     }
 }

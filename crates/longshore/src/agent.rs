@@ -26,6 +26,7 @@ use aws::{
     Connector, ConnectorOptions, CredentialsChain, CredentialsSource, EndpointRules, Imds, Json11, MetadataItem,
     Proxies,
 };
+use engine::EngineConfig;
 use host::store::{Store, StoreThread};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +84,7 @@ pub(crate) struct Outside {
     pub vault: Vault,
     pub cgroups: host::cgroup::Cgroups,
     pub pause_image: pause_image::PauseImage,
+    pub addresses: endpoints::metadata_file::Addresses,
     pub sockets: sockets::Sockets,
 }
 
@@ -109,11 +111,12 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         Some((store, held_off)) => (Some(store), held_off),
         None => (None, None),
     };
-    let cgroups = limits::cgroups(&config.capacity.cgroup_path);
-    let driver = async { Ok(limits::driver(&config, &docker).await) };
-    let (docker_facts, machine, driver) =
-        tokio::try_join!(facts::docker(&docker), facts::machine(&config, &imds), driver)?;
-    let task_limits = limits::task_limits(&config, &cgroups, &driver, &docker_facts.extended_api_versions).await?;
+    let cgroups = limits::cgroups(&config.capacity.cgroup_path, &lookup);
+    let daemon = async { Ok(facts::daemon(&config, &docker).await) };
+    let (docker_facts, machine, daemon) =
+        tokio::try_join!(facts::docker(&docker), facts::machine(&config, &imds), daemon)?;
+    let api_versions = &docker_facts.extended_api_versions;
+    let task_limits = limits::task_limits(&config, &cgroups, &daemon.cgroup_driver, api_versions).await?;
     info!(
         engine = docker_facts.version.as_str(),
         endpoint = config.docker.endpoint.as_str(),
@@ -156,8 +159,11 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         Some((rows, thread)) => (rows, Some(thread)),
         None => (Vec::new(), None),
     };
-    let vpc_id = machine.vpc_id.clone();
-    let engine_config = facts::engine_config(&config, docker_facts, machine, task_limits);
+    let (vpc_id, zone_id) = (machine.vpc_id.clone(), machine.zone_id.clone());
+    let addresses = machine.addresses.clone();
+    let metadata_files = facts::metadata_files(&config, &daemon);
+    let engine_config =
+        EngineConfig { task_limits, metadata_files, ..facts::engine_config(&config, docker_facts, machine) };
     let outside = Outside {
         docker,
         ecs,
@@ -168,9 +174,10 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         vault: Vault::default(),
         cgroups,
         pause_image: pause_image::PauseImage::default(),
+        addresses,
         sockets: sockets::Sockets::default(),
     };
-    let serving = serve(&outside, listeners, vpc_id, began, &shutdown);
+    let serving = serve(&outside, listeners, (vpc_id, zone_id), began, &shutdown);
     let engine = engine::Engine::new(engine_config, crate::plane::random_seed(), rows);
     let report = run::drive(engine, outside, thread, shutdown.clone(), began).await;
     shutdown.cancel();
@@ -182,7 +189,7 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
 fn serve(
     outside: &Outside,
     listeners: ports::Listeners,
-    vpc_id: Option<String>,
+    (vpc_id, zone_id): (Option<String>, Option<String>),
     began: Instant,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
@@ -200,6 +207,7 @@ fn serve(
     endpoints.version = format!("Amazon ECS Agent - v{PROTOCOL_VERSION} ({PROTOCOL_HASH})");
     endpoints.ecs = Some(endpoints::Ecs::new(outside.ecs.clone(), &user_agent(config)));
     endpoints.vpc_id = vpc_id.unwrap_or_default();
+    endpoints.availability_zone_id = zone_id.unwrap_or_default();
     let endpoints = Arc::new(endpoints);
     let telemetry = telemetry::Telemetry {
         config: Arc::clone(config),
@@ -210,11 +218,15 @@ fn serve(
         sockets: outside.sockets.clone(),
         began,
     };
+    let pace = match config.telemetry.polling {
+        true => sampler::Pace::polled(config.telemetry.poll_interval),
+        false => sampler::Pace::default(),
+    };
     let mut serving = JoinSet::new();
     let ports::Listeners { introspection, tasks } = listeners;
     serving.spawn(endpoints::serve_introspection(introspection, Arc::clone(&endpoints), shutdown.clone()));
     serving.spawn(endpoints::serve_tasks(tasks, endpoints, shutdown.clone()));
-    serving.spawn(sampler::run(samples, outside.published.clone(), outside.docker.clone(), None, shutdown.clone()));
+    serving.spawn(sampler::run(samples, outside.published.clone(), outside.docker.clone(), pace, shutdown.clone()));
     serving.spawn(telemetry.run(shutdown.clone()));
     serving
 }

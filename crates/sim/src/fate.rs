@@ -45,7 +45,10 @@ fn times(effect: &Effect, dice: &mut Dice) -> (Duration, Duration) {
         Effect::CreateVolume { deadline, .. }
         | Effect::RemoveVolume { deadline, .. }
         | Effect::LoadPauseImage { deadline } => (dice.millis(2, 50), *deadline),
-        Effect::CreateCgroup { deadline, .. } | Effect::RemoveCgroup { deadline, .. } => (dice.millis(0, 5), *deadline),
+        Effect::CreateCgroup { deadline, .. }
+        | Effect::RemoveCgroup { deadline, .. }
+        | Effect::WriteMetadata { deadline, .. }
+        | Effect::RemoveMetadata { deadline, .. } => (dice.millis(0, 5), *deadline),
         Effect::InspectImage { .. } => (dice.millis(1, 15), Duration::from_secs(60)),
         Effect::ResolveDigest { deadline, .. } => (dice.millis(20, 600), *deadline),
         Effect::Pull { deadline, .. } => {

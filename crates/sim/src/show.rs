@@ -27,6 +27,8 @@ pub(crate) fn name(effect: &Effect) -> &'static str {
         Effect::RemoveVolume { .. } => "RemoveVolume",
         Effect::CreateCgroup { .. } => "CreateCgroup",
         Effect::RemoveCgroup { .. } => "RemoveCgroup",
+        Effect::WriteMetadata { .. } => "WriteMetadata",
+        Effect::RemoveMetadata { .. } => "RemoveMetadata",
         Effect::LoadPauseImage { .. } => "LoadPauseImage",
         Effect::CreateContainer { .. } => "CreateContainer",
         Effect::StartContainer { .. } => "StartContainer",
@@ -71,6 +73,7 @@ pub(crate) fn effect(id: EffectId, effect: &Effect) -> String {
                 .collect();
             format!("{:?} {:?} {:?} {containers:?}", request.task, request.status, request.reason)
         }
+        Effect::WriteMetadata { container, stage, .. } => format!("{container} {stage:?}"),
         Effect::SendFrame { text, .. } => text.clone(),
         Effect::OpenSocket { connection, .. } => format!("{connection:?}"),
         Effect::CloseSocket { connection, farewell } => format!("{connection:?} {farewell:?}"),

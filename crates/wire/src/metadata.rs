@@ -14,7 +14,7 @@ mod task;
 pub use agent_api::{AgentApiError, FaultAnswer, Protection, ProtectionAnswer, ProtectionFailure};
 pub use credentials::{CredentialsDocument, CredentialsFault};
 pub use encode::{to_vec, to_vec_indented};
-pub use file::{FilePortMapping, MetadataFile};
+pub use file::{FilePortMapping, METADATA_FILE_NAME, MetadataFile, container_metadata_directory, metadata_directory};
 pub use introspection::{AgentMetadata, AvailableCommands, IntrospectedContainer, IntrospectedTask, IntrospectedTasks};
 pub use stats::{NetworkRates, StatsDocument};
 pub use task::{

@@ -2,7 +2,7 @@
 
 use wire::docker::{self, ContainerInspect};
 
-use super::{Container, NamedError, Network, PortBinding};
+use super::{Attachment, Container, Mount, NamedError, Network, PortBinding};
 use crate::effect::Protocol;
 use crate::status::{ContainerStatus, HealthStatus};
 use crate::text;
@@ -77,6 +77,7 @@ impl Container {
         if inspect.state.running {
             state.network = network(inspect);
         }
+        state.mounts = mounts(inspect);
         if state != self.state {
             *self.change() = state;
         }
@@ -101,7 +102,11 @@ impl Container {
             status,
             since: Some(now.wall),
             output: last.map(|l| text::cut(&l.output, 1024).to_owned()).unwrap_or_default(),
-            exit_code: last.filter(|_| status == HealthStatus::Unhealthy).map(|l| l.exit_code),
+            // It stays after recovery (spec 30 trap 13).
+            exit_code: match last {
+                Some(last) if status == HealthStatus::Unhealthy => Some(last.exit_code),
+                _ => self.health.exit_code,
+            },
         };
     }
 }
@@ -134,6 +139,25 @@ fn network(inspect: &ContainerInspect) -> Network {
         ipv6: pick(&settings.global_ipv6_address, first.map(|n| &n.global_ipv6_address)),
         mac: pick(&settings.mac_address, first.map(|n| &n.mac_address)),
         gateway: pick(&settings.gateway, first.map(|n| &n.gateway)),
+        attached: settings
+            .networks
+            .iter()
+            .map(|(name, n)| {
+                (name.clone(), Attachment { ipv4: n.ip_address.clone(), ipv6: n.global_ipv6_address.clone() })
+            })
+            .collect(),
         mode,
     }
+}
+
+fn mounts(inspect: &ContainerInspect) -> Vec<Mount> {
+    let mount = |m: &docker::MountPoint| Mount {
+        name: m.name.clone(),
+        source: m.source.clone(),
+        destination: m.destination.clone(),
+    };
+    let mut all: Vec<_> = inspect.mounts.iter().map(mount).collect();
+    // The Engine lists them in any order.
+    all.sort();
+    all
 }

@@ -1,7 +1,10 @@
 //! How far a container is: everything that must survive the process.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use wire::docker::Stats;
 use wire::ids::{Digest, DockerId, ImageId};
 
 use crate::effect::Protocol;
@@ -50,6 +53,38 @@ pub struct State {
     pub restarts: RestartTracker,
     #[serde(skip_serializing_if = "Network::is_empty")]
     pub network: Network,
+    /// What is mounted, as the Engine says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// The file that describes the container to itself; `None` where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_file: Option<MetadataFile>,
+    /// With a restart policy: the last statistics before the last restart, which later ones are added to
+    /// (spec 30 §8.5). Kept for those who sample; nothing here reads it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_before: Option<Box<Stats>>,
+}
+
+/// A container's metadata file (spec 30 §6).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetadataFile {
+    /// Names its directory in the container. Invariant: drawn before the create, and the same ever after.
+    pub token: String,
+    /// After how many restarts it was last written as ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_at_restart: Option<u64>,
+}
+
+/// One mount.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mount {
+    /// Of the volume; empty for binds.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    pub source: String,
+    pub destination: String,
 }
 
 /// An error under the name that users know it by (spec 20 §3.6).
@@ -118,6 +153,19 @@ pub struct Network {
     pub mac: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub gateway: String,
+    /// By the network's name; empty where there is none, as in a network shared with a neighbour.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attached: BTreeMap<String, Attachment>,
+}
+
+/// Where the container is reached in one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attachment {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ipv4: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ipv6: String,
 }
 
 impl Network {

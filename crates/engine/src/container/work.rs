@@ -25,6 +25,8 @@ pub enum Stage {
     Ports {
         mapping: usize,
     },
+    /// The file that describes the container to itself.
+    Metadata(EffectId),
     Create(EffectId),
     Start(EffectId),
     /// The look at it after its start, which can still fail the start.
@@ -65,6 +67,7 @@ impl Stage {
             Self::Pull => "pulling the image",
             Self::Load(_) => "loading the image",
             Self::Ports { .. } => "choosing host ports",
+            Self::Metadata(_) => "writing its metadata file",
             Self::Create(_) => "creating",
             Self::Start(_) | Self::StartInspect(_) => "starting",
             Self::Stop(_) | Self::StopInspect(_) | Self::StopPing(_) | Self::StopPause { .. } => "stopping",

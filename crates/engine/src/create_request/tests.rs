@@ -7,7 +7,7 @@ use wire::gojson;
 use super::*;
 use crate::container::ChosenPorts;
 use crate::rng::Rng;
-use crate::task::{Admission, Cgroup, TaskState, admit};
+use crate::task::{Admission, Cgroup, MetadataRemoval, TaskState, admit};
 
 const ARN: &str = "arn:aws:ecs:us-west-2:123456789012:task/lab/0f";
 
@@ -32,6 +32,7 @@ fn task(members: Value) -> Task {
         containers,
         volumes: vec![],
         cgroup: Cgroup::default(),
+        metadata_removal: MetadataRemoval::None,
         admission: Admission::New,
         history: vec![],
         history_written: 0,

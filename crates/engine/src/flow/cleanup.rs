@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::event::{FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::status::TaskStatus;
-use crate::task::{CgroupWork, Task, VolumeKind, VolumeState};
+use crate::task::{CgroupWork, MetadataRemoval, Task, VolumeKind, VolumeState};
 
 const REMOVE_CONTAINER: Duration = Duration::from_secs(300);
 const REMOVE_VOLUME: Duration = Duration::from_secs(300);
@@ -116,11 +116,12 @@ impl Task {
         self.go_on_removing(cx);
     }
 
-    /// Containers first, then what they used: volumes and the cgroup.
-    fn go_on_removing(&mut self, cx: &mut Cx<'_>) {
-        if self.containers.iter().any(|c| c.work.is_some()) {
+    /// Containers first, then what they used: their metadata files, volumes and the cgroup.
+    pub(super) fn go_on_removing(&mut self, cx: &mut Cx<'_>) {
+        if self.containers.iter().any(|c| c.work.is_some() || c.metadata_write.is_some()) {
             return;
         }
+        self.remove_metadata(cx);
         for index in 0..self.volumes.len() {
             let volume = &self.volumes[index];
             // Also one that was never seen: the answer to its making may have been lost.
@@ -166,7 +167,8 @@ impl Task {
     /// Whether nothing of the task is left but its rows.
     pub(crate) fn is_removed(&self) -> bool {
         self.state.is_being_removed
-            && self.containers.iter().all(|c| c.work.is_none())
+            && self.containers.iter().all(|c| c.work.is_none() && c.metadata_write.is_none())
+            && !matches!(self.metadata_removal, MetadataRemoval::Asked)
             && self.volumes.iter().all(|v| v.work.is_none() && v.removal.pause_until.is_none())
             && self.cgroup.work == CgroupWork::None
     }

@@ -50,6 +50,14 @@ impl Task {
             // Written before the call, so that a crash in between leaves no container without an owner.
             self.containers[index].change().docker_name = Some(name);
         }
+        if self.begin_metadata(cx, index) {
+            return false;
+        }
+        self.ask_create(cx, index)
+    }
+
+    /// Sends the create request; true when it cannot be made.
+    pub(super) fn ask_create(&mut self, cx: &mut Cx<'_>, index: usize) -> bool {
         let request = match create_request(self, &self.containers[index], &cx.core.config) {
             Ok(request) => request,
             Err(error) => {
@@ -178,6 +186,7 @@ impl Task {
                     self.update_and_tell(cx);
                     self.apply_exit(cx, index, &facts);
                 } else {
+                    self.refresh_metadata(cx, index);
                     self.look_at_seen_end(cx, index);
                 }
             }

@@ -136,6 +136,7 @@ impl Task {
                 if self.containers[index].advance(ContainerStatus::Running) {
                     self.note_on(cx, index, Fact::Started);
                 }
+                self.refresh_metadata(cx, index);
             }
             InspectedStatus::Stopped if self.containers[index].state.known >= ContainerStatus::Created => {
                 self.apply_exit(cx, index, &facts);
@@ -174,6 +175,7 @@ impl Task {
             if container.definition.has_health_check || container.state.created_at.is_none() {
                 self.observe(cx, index, None, false);
             }
+            self.refresh_metadata(cx, index);
             self.look_at_seen_end(cx, index);
             return;
         }
@@ -219,6 +221,7 @@ impl Task {
                     }
                     InspectedStatus::Running | InspectedStatus::Created => {
                         self.containers[index].advance(status);
+                        self.refresh_metadata(cx, index);
                         self.look_at_seen_end(cx, index);
                     }
                 }

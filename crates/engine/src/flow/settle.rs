@@ -183,7 +183,7 @@ impl Task {
             return false;
         }
         let is_moot = match container.work.as_ref().map(|work| work.stage) {
-            Some(Stage::Resolve | Stage::Pull | Stage::Load(_) | Stage::Ports { .. }) => true,
+            Some(Stage::Resolve | Stage::Pull | Stage::Load(_) | Stage::Ports { .. } | Stage::Metadata(_)) => true,
             Some(Stage::Create(effect) | Stage::Start(effect)) => cx.core.recall(effect),
             Some(
                 Stage::StartInspect(_)

@@ -9,8 +9,8 @@ use wire::rows::{self, ContainerRow, ContainerType, StatusWord};
 
 use super::MigrateError;
 use crate::container::{
-    ChosenPorts, ContainerPorts, Definition, Dependency, DependencyCondition, Kind, MountPoint, NamedError,
-    PortBinding, PortMapping, RestartPolicy, RestartTracker, State, VolumeFrom,
+    ChosenPorts, ContainerPorts, Definition, Dependency, DependencyCondition, Kind, MetadataFile, MountPoint,
+    NamedError, PortBinding, PortMapping, RestartPolicy, RestartTracker, State, VolumeFrom,
 };
 use crate::effect::Protocol;
 use crate::status::{ContainerStatus, TaskStatus};
@@ -112,6 +112,11 @@ fn state(task: &rows::Task, row: &ContainerRow) -> Result<State, MigrateError> {
     let sent = status("sent", &c.sent_status)?;
     let docker_id = if row.docker_id.is_empty() { &c.runtime_id } else { &row.docker_id };
     let text = |text: &str| (!text.is_empty()).then(|| text.trim_start_matches('/').to_owned());
+    let restarts = c.restart_tracker.as_ref().map_or_else(RestartTracker::default, |tracker| RestartTracker {
+        count: tracker.restart_count,
+        last_at: tracker.last_restart_at.0,
+    });
+    let used_before = c.restart_aggregation_data_for_stats.as_ref();
     Ok(State {
         desired,
         known,
@@ -125,10 +130,14 @@ fn state(task: &rows::Task, row: &ContainerRow) -> Result<State, MigrateError> {
         error: c.applying_error.as_ref().map(|e| NamedError::new(&e.name, e.error.clone())),
         bindings: bindings(c),
         started_at: c.started_at.0,
-        restarts: c.restart_tracker.as_ref().map_or_else(RestartTracker::default, |tracker| RestartTracker {
-            count: tracker.restart_count,
-            last_at: tracker.last_restart_at.0,
-        }),
+        // The reference does not keep the directory's name in the container; it is created with it already.
+        metadata_file: c
+            .metadata_file_updated
+            .then(|| MetadataFile { token: String::new(), ready_at_restart: Some(restarts.count) }),
+        restarts,
+        used_before: used_before
+            .filter(|used| used.last_restart_detected_at.0.is_some())
+            .map(|used| Box::new(used.last_stat_before_last_restart.clone())),
         ..State::default()
     })
 }

@@ -35,7 +35,7 @@ fn v1(controllers: &[&str]) -> (TempDir, Cgroups) {
             fs::write(tree.join("cpuset.mems"), "0\n").unwrap();
         }
     }
-    let cgroups = Cgroups { mount: mount.path().to_owned(), version: CgroupVersion::V1 };
+    let cgroups = Cgroups { mount: mount.path().to_owned(), version: CgroupVersion::V1, systemd: vec![] };
     (mount, cgroups)
 }
 
@@ -47,7 +47,7 @@ fn v2(controllers: &str) -> (TempDir, Cgroups) {
         fs::write(dir.join("cgroup.controllers"), controllers).unwrap();
         fs::write(dir.join("cgroup.subtree_control"), "").unwrap();
     }
-    let cgroups = Cgroups { mount: mount.path().to_owned(), version: CgroupVersion::V2 };
+    let cgroups = Cgroups { mount: mount.path().to_owned(), version: CgroupVersion::V2, systemd: vec![] };
     (mount, cgroups)
 }
 
@@ -197,7 +197,7 @@ fn groups_below_go_first() {
 /// Where the tree can be written, as in a system test run by root.
 #[test]
 fn the_kernel_takes_it() {
-    let cgroups = Cgroups::at(Path::new("/sys/fs/cgroup"));
+    let cgroups = Cgroups::at(Path::new("/sys/fs/cgroup"), None);
     if let Err(error) = cgroups.prepare() {
         eprintln!("skipped: {error}");
         return;

@@ -30,12 +30,18 @@ fn trees(mount: &Path) -> Vec<(&'static str, PathBuf)> {
     CONTROLLERS.into_iter().map(tree).filter(|(_, dir)| dir.join("cgroup.procs").exists()).collect()
 }
 
-pub(super) fn prepare(mount: &Path, root: &str) -> Result<(), CgroupError> {
+/// Whether what is needed is mounted.
+pub(super) fn check(mount: &Path) -> Result<(), CgroupError> {
     let trees = trees(mount);
-    if let Some(controller) = NEEDED.into_iter().find(|name| trees.iter().all(|(tree, _)| tree != name)) {
-        return Err(CgroupError::NoController { controller, mount: mount.to_owned() });
+    match NEEDED.into_iter().find(|name| trees.iter().all(|(tree, _)| tree != name)) {
+        Some(controller) => Err(CgroupError::NoController { controller, mount: mount.to_owned() }),
+        None => Ok(()),
     }
-    for (controller, tree) in trees {
+}
+
+pub(super) fn prepare(mount: &Path, root: &str) -> Result<(), CgroupError> {
+    check(mount)?;
+    for (controller, tree) in trees(mount) {
         make_in(controller, &tree, &tree.join(root))?;
     }
     Ok(())

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws::{Imds, MetadataItem};
+use engine::EngineConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use super::published::Published;
-use super::{AgentOptions, ExitReport, PROTOCOL_HASH, PROTOCOL_VERSION, facts, limits, run};
+use super::{AgentOptions, ExitReport, Lookup, PROTOCOL_HASH, PROTOCOL_VERSION, facts, limits, run};
 use crate::cli::AgentArgs;
 use crate::config::{Config, ConfigError, Inputs, LogConfig, Warning, unknown_variables};
 use crate::log;
@@ -51,7 +52,7 @@ pub(crate) async fn execute(args: AgentArgs) -> i32 {
     let (both, console, file) = (&args.loglevel, &args.loglevel_driver, &args.loglevel_on_instance);
     config.logging.override_levels(both.as_deref(), console.as_deref(), file.as_deref());
     if args.ecs_attributes {
-        return print_attributes(&config, &imds).await;
+        return print_attributes(&config, &imds, &(Arc::new(variable) as Lookup)).await;
     }
     let _log = log::init(&config.logging);
     log::report(&warnings);
@@ -120,7 +121,7 @@ fn end_on_signals(shutdown: &CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn print_attributes(config: &Config, imds: &Imds) -> i32 {
+async fn print_attributes(config: &Config, imds: &Imds, lookup: &Lookup) -> i32 {
     let docker = match docker::Engine::connect(&config.docker.endpoint) {
         Ok(docker) => docker,
         Err(refusal) => {
@@ -129,11 +130,12 @@ async fn print_attributes(config: &Config, imds: &Imds) -> i32 {
         }
     };
     let gathered = async {
-        let driver = limits::driver(config, &docker).await;
+        let daemon = facts::daemon(config, &docker).await;
         let (docker, machine) = tokio::try_join!(facts::docker(&docker), facts::machine(config, imds))?;
-        let cgroups = limits::cgroups(&config.capacity.cgroup_path);
-        let limits = limits::task_limits(config, &cgroups, &driver, &docker.extended_api_versions).await?;
-        Ok(facts::engine_config(config, docker, machine, limits))
+        let cgroups = limits::cgroups(&config.capacity.cgroup_path, lookup);
+        let versions = &docker.extended_api_versions;
+        let task_limits = limits::task_limits(config, &cgroups, &daemon.cgroup_driver, versions).await?;
+        Ok(EngineConfig { task_limits, ..facts::engine_config(config, docker, machine) })
     };
     let config = match gathered.await {
         Ok(config) => config,

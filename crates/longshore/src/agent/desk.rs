@@ -37,6 +37,14 @@ impl Desk {
         answer.await.ok()
     }
 
+    /// Tells the engine something. Lost where no agent runs.
+    pub(super) async fn tell(&self, event: Event) {
+        let inbox = self.state().inbox.clone();
+        if let Some(inbox) = inbox {
+            let _ = inbox.send(event).await;
+        }
+    }
+
     pub(super) fn open(&self, inbox: mpsc::Sender<Event>) {
         self.state().inbox = Some(inbox);
     }

@@ -13,7 +13,6 @@ mod health;
 mod introspection;
 mod lookup;
 mod metadata;
-#[allow(dead_code, reason = "the engine does not ask for the file yet")]
 pub(super) mod metadata_file;
 mod protection;
 mod rate;

@@ -2,12 +2,14 @@
 
 use aws::{Imds, MetadataItem};
 use engine::config::{
-    AgentVersion, DiskThresholds, DockerFacts, EngineConfig, Features, HostFacts, ImageCleanup, PullBehavior, Pulls,
-    Registration, TaskLimits, Timeouts, UntrackedCleanup,
+    AgentVersion, DiskThresholds, DockerFacts, EngineConfig, Features, HostFacts, ImageCleanup, MetadataFiles,
+    PullBehavior, Pulls, Registration, Timeouts, UntrackedCleanup,
 };
 
 use host::cgroup::{CgroupVersion, cgroup_version};
+use wire::docker::Info;
 
+use super::endpoints::metadata_file::Addresses;
 use super::{ExitReport, PROTOCOL_HASH, PROTOCOL_VERSION};
 use crate::config::{self, Config};
 
@@ -18,6 +20,9 @@ pub(super) struct Machine {
     identity_document: String,
     identity_signature: String,
     pub(super) vpc_id: Option<String>,
+    pub(super) zone_id: Option<String>,
+    /// Only where containers are told of them.
+    pub(super) addresses: Addresses,
     subnet_id: Option<String>,
     outpost_arn: Option<String>,
 }
@@ -87,17 +92,44 @@ pub(super) async fn machine(config: &Config, imds: &Imds) -> Result<Machine, Exi
         machine.vpc_id = vpc.ok();
         machine.subnet_id = subnet.ok();
     }
+    if config.state.container_metadata_file {
+        machine.addresses = addresses(config, imds).await;
+    }
+    machine.zone_id = imds.get(&MetadataItem::AvailabilityZoneId).await.ok();
     machine.outpost_arn = imds.get(&MetadataItem::OutpostArn).await.ok().filter(|arn| !arn.is_empty());
     Ok(machine)
 }
 
-/// The engine's settings, out of the agent's.
-pub(super) fn engine_config(
-    config: &Config,
-    docker: DockerFacts,
-    machine: Machine,
-    task_limits: Option<TaskLimits>,
-) -> EngineConfig {
+/// Where the instance is reached (spec 30 §6).
+async fn addresses(config: &Config, imds: &Imds) -> Addresses {
+    let ask = async |item: MetadataItem| imds.get(&item).await.unwrap_or_default();
+    if config.identity.ip.is_ipv6_only() {
+        return Addresses { ipv6: ask(MetadataItem::Ipv6).await, ..Addresses::default() };
+    }
+    let (private_ipv4, public_ipv4) = tokio::join!(ask(MetadataItem::LocalIpv4), ask(MetadataItem::PublicIpv4));
+    Addresses { private_ipv4, public_ipv4, ..Addresses::default() }
+}
+
+/// What the daemon says of itself, where somebody wants to know; empty when it does not say.
+pub(super) async fn daemon(config: &Config, docker: &docker::Engine) -> Info {
+    if config.capacity.task_limits == Some(false) && !config.state.container_metadata_file {
+        return Info::default();
+    }
+    docker.info().await.unwrap_or_default()
+}
+
+/// Where containers' metadata files are, if there are any.
+pub(super) fn metadata_files(config: &Config, daemon: &Info) -> Option<MetadataFiles> {
+    let state = &config.state;
+    state.container_metadata_file.then(|| MetadataFiles {
+        host_directory: format!("{}/{}", state.host_data_dir.display(), state.data_dir.join("metadata").display()),
+        // Old daemons say the bare word, which is all that the reference looks for (spec 20 §4.13).
+        is_relabelled: daemon.security_options.iter().any(|option| option == "selinux" || option == "name=selinux"),
+    })
+}
+
+/// The engine's settings, out of the agent's; limits of tasks and metadata files are decided elsewhere.
+pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machine) -> EngineConfig {
     let identity = &config.identity;
     EngineConfig {
         agent: AgentVersion { version: PROTOCOL_VERSION.to_owned(), hash: PROTOCOL_HASH.to_owned() },
@@ -133,7 +165,8 @@ pub(super) fn engine_config(
         is_ipv6_binding_excluded: config.capacity.exclude_ipv6_bindings,
         pulls_dependents_upfront: config.images.pull_dependents_upfront,
         matches_shared_volumes_fully: config.docker.shared_volume_match_full_config,
-        task_limits,
+        task_limits: None,
+        metadata_files: None,
         propagates_task_memory: config.capacity.propagate_memory_limit
             && cgroup_version(&config.capacity.cgroup_path) == CgroupVersion::V2,
         is_checkpointed: config.state.checkpoint,

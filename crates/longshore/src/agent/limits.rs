@@ -10,19 +10,11 @@ use host::cgroup::{CgroupVersion, Cgroups, Cpu, Limits};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-use super::ExitReport;
+use super::{ExitReport, Lookup};
 use crate::config::Config;
 
 /// The API version in which a container's parent group came.
 const NEEDED_API: &str = "1.22";
-
-/// Asks Docker for its cgroup driver. Only where somebody wants to know; empty when Docker does not say.
-pub(super) async fn driver(config: &Config, docker: &docker::Engine) -> String {
-    if config.capacity.task_limits == Some(false) {
-        return String::new();
-    }
-    docker.info().await.map(|info| info.cgroup_driver).unwrap_or_default()
-}
 
 /// The limits that tasks get; `None` where the operator does not want them, or did not ask for them and they cannot
 /// be had.
@@ -63,14 +55,12 @@ pub(super) async fn task_limits(
     }
 }
 
-/// How Docker wants groups to be named. The reference takes cgroupfs on v1 and systemd on v2 for granted.
+/// How Docker wants groups to be named. The reference takes cgroupfs on v1 and systemd on v2 for granted, which is also
+/// what a daemon is taken to do that does not say.
 fn naming(version: CgroupVersion, driver: &str) -> Result<CgroupNaming, String> {
     match (version, driver) {
         (_, "cgroupfs") | (CgroupVersion::V1, "") => Ok(CgroupNaming::Path),
-        (CgroupVersion::V2, "systemd" | "") => Ok(CgroupNaming::Slice),
-        (CgroupVersion::V1, "systemd") => {
-            Err("the container engine's cgroup driver must be cgroupfs with cgroup v1, and is systemd".to_owned())
-        }
+        (_, "systemd") | (CgroupVersion::V2, "") => Ok(CgroupNaming::Slice),
         (_, other) => Err(format!("the container engine's cgroup driver is {other:?}")),
     }
 }
@@ -87,9 +77,9 @@ async fn prepare(cgroups: &Cgroups, naming: CgroupNaming) -> Result<(), String> 
     }
 }
 
-/// Groups of tasks below the operator's mount point.
-pub(super) fn cgroups(mount: &Path) -> Cgroups {
-    Cgroups::at(mount)
+/// Groups of tasks below the operator's mount point, or on the system bus that the operator names.
+pub(super) fn cgroups(mount: &Path, lookup: &Lookup) -> Cgroups {
+    Cgroups::at(mount, lookup("DBUS_SYSTEM_BUS_ADDRESS").as_deref())
 }
 
 /// Makes a task's group.
@@ -133,7 +123,7 @@ mod tests {
         assert_eq!(naming(V2, "cgroupfs"), Ok(CgroupNaming::Path));
         assert_eq!(naming(V2, "systemd"), Ok(CgroupNaming::Slice));
         assert_eq!(naming(V2, ""), Ok(CgroupNaming::Slice));
-        assert!(naming(V1, "systemd").unwrap_err().contains("must be cgroupfs"));
+        assert_eq!(naming(V1, "systemd"), Ok(CgroupNaming::Slice));
         assert!(naming(V2, "none").is_err(), "a daemon without root");
     }
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use docker::{Change, Filters, Kind, ListContainers, ListImages, PullLimits};
-use engine::effect::{Protocol, RegistryAccess};
+use engine::effect::{MetadataStage, Protocol, RegistryAccess};
 use engine::event::{ContainerAction, DockerEvent};
 use engine::{Effect, EffectId, Event, Failure, FailureKind, Outcome};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use wire::docker::{Action, ApiVersion, VolumeCreate};
 use wire::ecs;
-use wire::ids::ImageRef;
+use wire::ids::{ImageRef, TaskId};
 
+use super::endpoints::metadata_file;
 use super::pause_image::PauseImageError;
 use super::published::{LayerProgress, Published};
 use super::{Outside, limits, registry_auth, sockets};
@@ -109,6 +110,13 @@ impl Performer {
             Effect::RemoveCgroup { parent, deadline } => {
                 within(deadline, limits::remove(&outside.cgroups, parent)).await
             }
+            Effect::WriteMetadata { task, container, stage, deadline } => {
+                within(deadline, self.write_metadata(task, container, stage)).await
+            }
+            Effect::RemoveMetadata { task, deadline } => {
+                let config = Arc::clone(&outside.config);
+                within(deadline, on_disk(move || metadata_file::remove(&config.state.data_dir, &task))).await
+            }
             Effect::LoadPauseImage { deadline } => {
                 let tarball = &outside.config.networking.pause_image.tarball;
                 match outside.pause_image.ensure(&docker(deadline), tarball).await {
@@ -184,6 +192,30 @@ impl Performer {
             Ok(Ok(Err(error))) => Outcome::Failed(Failure::new(FailureKind::Other, format!("{root}: {error}"))),
             _ => Outcome::Failed(Failure::new(FailureKind::Timeout, format!("{root} does not answer"))),
         }
+    }
+
+    /// From the task as it was published before this was asked for. One that is gone, or a container that has ended
+    /// meanwhile, needs no file any more.
+    async fn write_metadata(&self, task: TaskId, container: String, stage: MetadataStage) -> Outcome {
+        let published = &self.outside.published;
+        let Some(task) = published.task(&task) else { return Outcome::Done };
+        let instance = published.instance();
+        let instance = instance.as_deref();
+        let host = metadata_file::Host {
+            cluster: self.outside.config.identity.cluster.clone().unwrap_or_default(),
+            instance: instance.and_then(|view| view.instance.as_ref()).map(ToString::to_string).unwrap_or_default(),
+            availability_zone: instance.map(|view| view.availability_zone.clone()).unwrap_or_default(),
+            addresses: self.outside.addresses.clone(),
+        };
+        let config = Arc::clone(&self.outside.config);
+        on_disk(move || {
+            let Some(container) = task.container(&container) else { return Ok(()) };
+            if stage == MetadataStage::Ready && container.is_stopped() {
+                return Ok(());
+            }
+            metadata_file::write(&config.state.data_dir, &task, container, &host, stage)
+        })
+        .await
     }
 
     async fn call<I, O>(&self, operation: &str, input: &I, deadline: Duration) -> Result<O, aws::CallError>
@@ -269,6 +301,15 @@ impl Performer {
             )),
             _ => Ok(registry_auth::for_image(&self.outside.config, image)),
         }
+    }
+}
+
+/// Files are written where waiting for a disk holds up nobody.
+async fn on_disk(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Outcome {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(())) => Outcome::Done,
+        Ok(Err(error)) => Outcome::Failed(Failure::new(FailureKind::Other, error.to_string())),
+        Err(error) => Outcome::Failed(Failure::new(FailureKind::Panicked, error.to_string())),
     }
 }
 

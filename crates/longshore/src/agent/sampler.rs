@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::Event;
 use engine::container::Container;
 use engine::status::ContainerStatus;
 use engine::task::Task;
@@ -38,6 +39,35 @@ pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
 /// How many periods pass between two questions to Docker about one container.
 const DOCKER_EVERY: u64 = 5;
+
+/// How often is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    kernel: Duration,
+    /// In units of the above.
+    docker: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { kernel: PERIOD, docker: DOCKER_EVERY }
+    }
+}
+
+impl Pace {
+    /// As an operator wants it who has set `ECS_POLL_METRICS`.
+    pub(crate) const fn polled(interval: Duration) -> Self {
+        Self { kernel: interval, docker: 1 }
+    }
+}
+
+/// What a round found.
+struct Round {
+    /// Containers that only Docker can tell about.
+    unreadable: Vec<(DockerId, Arc<Mutex<Track>>)>,
+    /// What is to be kept of containers that were started again.
+    restarted: Vec<Event>,
+}
 
 /// Questions to Docker at one time.
 const DOCKER_AT_ONCE: usize = 4;
@@ -168,50 +198,60 @@ impl Samples {
         system.last
     }
 
-    /// One round over all running containers. Returns those that only Docker can tell about.
-    fn round(&self, tasks: &[Arc<Task>], now: Timestamp) -> Vec<(DockerId, Arc<Mutex<Track>>)> {
-        let containers = tasks.iter().flat_map(|task| task.containers.iter());
-        let running: Vec<(&DockerId, &Container)> =
-            containers.filter_map(|container| Some((self.tracked_id(container)?, container))).collect();
-        let ids: BTreeSet<&DockerId> = running.iter().map(|(id, _)| *id).collect();
+    /// One round over all running containers.
+    fn round(&self, tasks: &[Arc<Task>], now: Timestamp) -> Round {
+        let containers = tasks.iter().flat_map(|task| task.containers.iter().map(move |container| (task, container)));
+        let running: Vec<(&DockerId, &Task, &Container)> = containers
+            .filter_map(|(task, container)| Some((self.tracked_id(container)?, task.as_ref(), container)))
+            .collect();
+        let ids: BTreeSet<&DockerId> = running.iter().map(|(id, ..)| *id).collect();
+        let mut round = Round { unreadable: Vec::new(), restarted: Vec::new() };
         lock(&self.0.tracks).retain(|id, _| ids.contains(id));
         if running.is_empty() {
-            return Vec::new();
+            return round;
         }
         let system = self.read_system();
-        let mut unreadable = Vec::new();
-        for (id, container) in running {
+        for (id, task, container) in running {
             let track = self.track(id, container);
             let mut locked = lock(&track);
-            locked.follow_restarts(container);
+            if let Some(stats) = locked.follow_restarts(container) {
+                let (task, container) = (task.id().clone(), container.name().to_owned());
+                round.restarted.push(Event::UsedBefore { task, container, stats });
+            }
             if !locked.read(&self.0.roots, system, &self.0.scale, now) {
-                unreadable.push((id.clone(), Arc::clone(&track)));
+                round.unreadable.push((id.clone(), Arc::clone(&track)));
             }
         }
-        unreadable
+        round
     }
 }
 
-/// Samples until `shutdown`, every [`PERIOD`] unless `period` says otherwise.
+/// Samples until `shutdown`.
 pub(crate) async fn run(
     samples: Samples,
     published: Published,
     docker: docker::Engine,
-    period: Option<Duration>,
+    pace: Pace,
     shutdown: CancellationToken,
 ) {
     if samples.0.is_off {
         return;
     }
-    let mut ticks = tokio::time::interval(period.unwrap_or(PERIOD));
+    let mut ticks = tokio::time::interval(pace.kernel);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for round in 0_u64.. {
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let unreadable = samples.round(&published.tasks(), Timestamp::now());
-        if round % DOCKER_EVERY == 0 && !unreadable.is_empty() {
+        let Round { unreadable, restarted } = samples.round(&published.tasks(), Timestamp::now());
+        for event in restarted {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = published.desk().tell(event) => {}
+            }
+        }
+        if round % pace.docker == 0 && !unreadable.is_empty() {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = ask_docker(&samples, &docker, unreadable) => {}

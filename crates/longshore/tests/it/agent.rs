@@ -6,5 +6,7 @@ mod created;
 mod faults;
 mod lifecycle;
 mod limits;
+mod metadata_file;
 mod protocol;
 mod refusals;
+mod statistics;

@@ -3,6 +3,30 @@
 use serde::Serialize;
 
 use super::task::Network;
+use crate::ids::TaskArn;
+
+/// The file's name, in the agent's directory and in the container's.
+pub const METADATA_FILE_NAME: &str = "ecs-container-metadata.json";
+
+/// Where a task's files are below `metadata` in the data directory: what follows the first `/` of the ARN's resource,
+/// so two levels for long ARNs. Empty for what is no task's ARN.
+#[must_use]
+pub fn metadata_directory(task: &TaskArn) -> String {
+    let resource = task.as_str().splitn(6, ':').nth(5).unwrap_or_default();
+    plain(resource.split_once('/').map_or("", |(_, part)| part))
+}
+
+/// The same for one of its containers.
+#[must_use]
+pub fn container_metadata_directory(task: &TaskArn, container: &str) -> String {
+    format!("{}/{}", metadata_directory(task), plain(container))
+}
+
+/// Names are the control plane's, but must not lead out of the directory.
+fn plain(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
+    parts.collect::<Vec<_>>().join("/")
+}
 
 /// `ecs-container-metadata.json`. Without `metadata_file_status` it is the version from before the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

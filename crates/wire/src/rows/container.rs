@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{StatusWord, Time};
 use crate::acs::{ContainerDependency, DockerConfig, MountPoint, RegistryAuthentication, RestartPolicy, VolumeFrom};
+use crate::docker::Stats;
 use crate::secret::Secret;
 
 /// A container with what Docker calls it. The names are empty while it is not created yet.
@@ -92,6 +93,10 @@ pub struct Container {
     pub restart_policy: Option<RestartPolicy>,
     #[serde(rename = "restartTracker")]
     pub restart_tracker: Option<RestartTracker>,
+    /// Whether its metadata file was written after its start.
+    #[serde(rename = "metadataFileUpdated")]
+    pub metadata_file_updated: bool,
+    pub restart_aggregation_data_for_stats: Option<RestartAggregation>,
 }
 
 /// What kind of container; the member's name, `IsInternal`, is older than its values.
@@ -150,6 +155,15 @@ pub struct SecretReference {
 pub struct ApplyingError {
     pub error: String,
     pub name: String,
+}
+
+/// What a container had used before it was last started again (spec 30 §8.5).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RestartAggregation {
+    /// Unset where it never was.
+    pub last_restart_detected_at: Time,
+    pub last_stat_before_last_restart: Stats,
 }
 
 /// How often a container was started again.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::container::{Container, Kind, MountPoint};
+use engine::container::{Container, Kind, Mount, MountPoint};
 use engine::effect::Protocol;
 use engine::status::{ContainerStatus, HealthStatus};
 use engine::task::{NetworkMode, Task, VolumeKind};
@@ -175,12 +175,18 @@ pub(super) fn networks(task: &Task, container: &Container, form: Form) -> Vec<Ne
     };
     let has_ended = container.is_stopped();
     let address = |text: &str| if has_ended { String::new() } else { text.to_owned() };
-    let ipv6 = address(&network.ipv6);
-    vec![Network {
-        network_mode: mode,
-        ipv4_addresses: vec![address(&network.ipv4)],
-        ipv6_addresses: if form == Form::V4 && !ipv6.is_empty() { vec![ipv6] } else { Vec::new() },
-    }]
+    let document = |mode: &str, ipv4: &str, ipv6: &str| {
+        let ipv6 = address(ipv6);
+        Network {
+            network_mode: mode.to_owned(),
+            ipv4_addresses: vec![address(ipv4)],
+            ipv6_addresses: if form == Form::V4 && !ipv6.is_empty() { vec![ipv6] } else { Vec::new() },
+        }
+    };
+    if network.attached.is_empty() {
+        return vec![document(&mode, &network.ipv4, &network.ipv6)];
+    }
+    network.attached.iter().map(|(name, at)| document(name, &at.ipv4, &at.ipv6)).collect()
 }
 
 /// The user's labels, with the agent's own on top (spec 20 §4.9).
@@ -244,10 +250,18 @@ fn health(container: &Container) -> Health {
     }
 }
 
-/// What is mounted, as far as the definitions tell it.
+/// What is mounted, as its last inspection said; before that, as far as the definitions tell it.
 pub(super) fn volumes(task: &Task, container: &Container) -> Vec<MountedVolume> {
     if container.definition.kind.is_internal() {
         return Vec::new();
+    }
+    if !container.state.mounts.is_empty() {
+        let mounted = |mount: &Mount| MountedVolume {
+            docker_name: mount.name.clone(),
+            source: mount.source.clone(),
+            destination: mount.destination.clone(),
+        };
+        return container.state.mounts.iter().map(mounted).collect();
     }
     let neighbours = container.definition.volumes_from.iter().filter_map(|from| task.container(&from.source_container));
     let inherited = neighbours.flat_map(|neighbour| neighbour.definition.mounts.iter());

@@ -7,14 +7,15 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use engine::container::Container;
+use engine::effect::MetadataStage;
 use engine::task::Task;
 use wire::ids::TaskArn;
-use wire::metadata::{FilePortMapping, MetadataFile, to_vec_indented};
+use wire::metadata::{
+    FilePortMapping, METADATA_FILE_NAME, MetadataFile, container_metadata_directory, metadata_directory,
+    to_vec_indented,
+};
 
 use super::documents::{Form, networks, protocol};
-
-/// The file's name, in the agent's directory and in the container's.
-pub(crate) const FILE_NAME: &str = "ecs-container-metadata.json";
 
 /// The instance, as the file tells of it.
 #[derive(Debug, Clone, Default)]
@@ -24,35 +25,25 @@ pub(crate) struct Host {
     pub instance: String,
     /// Also where task metadata hides it.
     pub availability_zone: String,
-    pub private_ipv4: String,
-    pub public_ipv4: String,
+    pub addresses: Addresses,
 }
 
-/// Whether the container runs yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Before it is created, so that the directory can be mounted.
-    Initial,
-    /// After each start.
-    Ready,
+/// Where the instance is reached; empty where unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub private_ipv4: String,
+    pub public_ipv4: String,
+    /// Only where there is no other.
+    pub ipv6: String,
 }
 
 /// The container's directory below the data directory, as the agent sees it.
 pub(crate) fn directory(data_dir: &Path, task: &TaskArn, container: &str) -> PathBuf {
-    task_directory(data_dir, task).join(container)
-}
-
-/// The task's directory, which goes with the task's clean-up. Two levels for long ARNs.
-pub(crate) fn task_directory(data_dir: &Path, task: &TaskArn) -> PathBuf {
-    let resource = task.as_str().splitn(6, ':').nth(5).unwrap_or_default();
-    let part = resource.split_once('/').map_or(resource, |(_, part)| part);
-    // An ARN is the control plane's, but must not lead out of the directory.
-    let parts = part.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
-    parts.fold(data_dir.join("metadata"), |path, part| path.join(part))
+    data_dir.join("metadata").join(container_metadata_directory(task, container))
 }
 
 /// The document.
-pub(crate) fn document(task: &Task, container: &Container, host: &Host, stage: Stage) -> MetadataFile {
+pub(crate) fn document(task: &Task, container: &Container, host: &Host, stage: MetadataStage) -> MetadataFile {
     let definition = &task.definition;
     let initial = MetadataFile {
         cluster: host.cluster.clone(),
@@ -62,11 +53,12 @@ pub(crate) fn document(task: &Task, container: &Container, host: &Host, stage: S
         task_definition_revision: definition.version.clone(),
         container_name: container.definition.name.clone(),
         availability_zone: host.availability_zone.clone(),
-        host_private_ipv4_address: host.private_ipv4.clone(),
-        host_public_ipv4_address: host.public_ipv4.clone(),
+        host_private_ipv4_address: host.addresses.private_ipv4.clone(),
+        host_public_ipv4_address: host.addresses.public_ipv4.clone(),
+        host_ipv6_address: host.addresses.ipv6.clone(),
         ..MetadataFile::default()
     };
-    if stage == Stage::Initial {
+    if stage == MetadataStage::Initial {
         return initial;
     }
     let state = &container.state;
@@ -91,7 +83,7 @@ pub(crate) fn document(task: &Task, container: &Container, host: &Host, stage: S
     }
 }
 
-/// Writes the container's file whole, and returns its directory.
+/// Writes the container's file whole.
 ///
 /// # Errors
 /// The directory cannot be made or the file not be written.
@@ -100,8 +92,8 @@ pub(crate) fn write(
     task: &Task,
     container: &Container,
     host: &Host,
-    stage: Stage,
-) -> io::Result<PathBuf> {
+    stage: MetadataStage,
+) -> io::Result<()> {
     let directory = directory(data_dir, task.arn(), container.name());
     DirBuilder::new().recursive(true).mode(0o777).create(&directory)?;
     let text = to_vec_indented(&document(task, container, host, stage)).map_err(io::Error::other)?;
@@ -110,13 +102,12 @@ pub(crate) fn write(
     let outcome = file
         .write_all(&text)
         .and_then(|()| file.set_permissions(Permissions::from_mode(0o644)))
-        .and_then(|()| fs::rename(&temporary, directory.join(FILE_NAME)));
-    if let Err(error) = outcome {
+        .and_then(|()| fs::rename(&temporary, directory.join(METADATA_FILE_NAME)));
+    if outcome.is_err() {
         // The error says more than what is left.
         let _ = fs::remove_file(&temporary);
-        return Err(error);
     }
-    Ok(directory)
+    outcome
 }
 
 /// Removes the task's files; none is as good.
@@ -124,30 +115,12 @@ pub(crate) fn write(
 /// # Errors
 /// They cannot be removed.
 pub(crate) fn remove(data_dir: &Path, task: &TaskArn) -> io::Result<()> {
-    let directory = task_directory(data_dir, task);
-    if directory == data_dir.join("metadata") {
+    let directory = metadata_directory(task);
+    if directory.is_empty() {
         return Ok(());
     }
-    match fs::remove_dir_all(directory) {
+    match fs::remove_dir_all(data_dir.join("metadata").join(directory)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// What a container is created with so that it sees its file. `token` is a fresh UUID.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mount {
-    /// For `HostConfig.Binds`.
-    pub bind: String,
-    /// For the environment, after all else.
-    pub variable: String,
-}
-
-/// The bind and the variable (spec 30 §6). `host_data_dir` is the parent of the data directory as the host sees it.
-pub(crate) fn mount(host_data_dir: &Path, directory: &Path, token: &str, has_selinux: bool) -> Mount {
-    let label = if has_selinux { ":Z" } else { "" };
-    Mount {
-        bind: format!("{}/{}:/opt/ecs/metadata/{token}{label}", host_data_dir.display(), directory.display()),
-        variable: format!("ECS_CONTAINER_METADATA_FILE=/opt/ecs/metadata/{token}/{FILE_NAME}"),
     }
 }

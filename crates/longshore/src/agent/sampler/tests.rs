@@ -2,10 +2,10 @@
 //! Sets and rates from samples that are made up.
 
 use jiff::{SignedDuration, Timestamp};
-use wire::docker::{CpuStats, CpuUsage, NetworkStats};
+use wire::docker::{BlkioEntry, BlkioStats, CpuStats, CpuUsage, NetworkStats, Stats};
 
 use super::queue::{Entry, Queue};
-use super::restarts::Earlier;
+use super::restarts::{add_to_reading, add_to_rest, kept};
 use super::track::Snapshot;
 use host::stats::Reading;
 
@@ -94,10 +94,39 @@ fn restarts_on_the_border_count() {
 
 #[test]
 fn counters_go_on_over_a_restart() {
+    let block = |value| {
+        let entry = |op: &str, value| BlkioEntry { major: 8, minor: 0, op: op.into(), value };
+        BlkioStats {
+            io_service_bytes_recursive: Some(vec![entry("read", value), entry("write", 1)]),
+            io_queue_recursive: Some(vec![entry("read", value)]),
+            ..BlkioStats::default()
+        }
+    };
     let before = snapshot(0, 700, 5, 900);
+    let mut before = Stats {
+        cpu_stats: before.cpu,
+        networks: before.reading.network.unwrap(),
+        blkio_stats: block(4096),
+        ..Stats::default()
+    };
+    (before.memory_stats.failcnt, before.memory_stats.max_usage) = (3, 9000);
+    before.memory_stats.stats.insert("cache".into(), 1);
+    before.cpu_stats.throttling_data.periods = 2;
+    let before = kept(&before);
     let mut after = snapshot(1, 100, 5, 50);
-    Earlier::from(&before).add_to(&mut after.cpu, &mut after.reading);
+    add_to_reading(&before, &mut after.cpu, &mut after.reading);
     assert_eq!(after.cpu.cpu_usage.total_usage, 800_000_000);
+    assert_eq!(after.cpu.throttling_data.periods, 2);
     assert_eq!(after.reading.network.unwrap()["eth0"].rx_bytes, 950);
     assert_eq!((after.reading.block_read, after.reading.memory >> 20), (8192, 5));
+    let mut stats = Stats { blkio_stats: block(10), ..Stats::default() };
+    (stats.memory_stats.failcnt, stats.memory_stats.max_usage) = (1, 7000);
+    stats.blkio_stats.io_service_bytes_recursive.as_mut().unwrap()[0].minor = 1;
+    add_to_rest(&before, &mut stats);
+    assert_eq!((stats.memory_stats.failcnt, stats.memory_stats.max_usage), (4, 9000));
+    let list: Vec<_> = stats.blkio_stats.io_service_bytes_recursive.unwrap();
+    let list: Vec<_> = list.iter().map(|e| (e.minor, e.op.as_str(), e.value)).collect();
+    assert_eq!(list, [(0, "read", 4096), (0, "write", 2), (1, "read", 10)], "earlier ones first");
+    assert_eq!(stats.blkio_stats.io_queue_recursive.unwrap()[0].value, 10, "what waits is no count");
+    assert!(stats.memory_stats.stats.is_empty());
 }

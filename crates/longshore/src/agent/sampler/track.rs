@@ -9,7 +9,7 @@ use wire::docker::{BlkioStats, CpuStats, MemoryStats, PidsStats, Stats};
 use wire::ids::DockerId;
 
 use super::queue::{Entry, Queue, Scale};
-use super::restarts::{Earlier, with_earlier_blocks};
+use super::restarts::{add_to_reading, add_to_rest, block_bytes, kept};
 use super::{Sample, has_own_network};
 
 /// After this many looks in vain Docker is asked for the figures themselves.
@@ -25,9 +25,12 @@ pub(super) struct Track {
     last: Option<Snapshot>,
     previous: Option<Snapshot>,
     pub(super) queue: Queue,
-    /// With an enabled restart policy: how often it was started again, and what it used before.
+    /// With an enabled restart policy: how often it was started again.
     restarts: Option<u64>,
-    earlier: Earlier,
+    /// What it used before that.
+    earlier: Option<Box<Stats>>,
+    /// With a restart policy: the last whole sample, since the files are gone when a start shows that it is wanted.
+    latest: Option<Arc<Sample>>,
     /// Made from `last`.
     shown: Option<Arc<Sample>>,
 }
@@ -54,7 +57,8 @@ impl Track {
             previous: None,
             queue: Queue::default(),
             restarts: container.definition.restart_policy.as_ref().map(|_| container.state.restarts.count),
-            earlier: Earlier::default(),
+            earlier: container.state.used_before.clone(),
+            latest: None,
             shown: None,
         }
     }
@@ -76,16 +80,20 @@ impl Track {
         self.source = Some(reader);
     }
 
-    /// A container that was started again begins at zero; what it used before is added from then on.
-    pub(super) fn follow_restarts(&mut self, container: &Container) {
+    /// A container that was started again begins at zero; what it used before is added from then on. Returns that
+    /// when it is news.
+    pub(super) fn follow_restarts(&mut self, container: &Container) -> Option<Box<Stats>> {
         self.has_own_network = has_own_network(container);
-        let Some(count) = self.restarts else { return };
-        if container.state.restarts.count != count {
-            self.restarts = Some(container.state.restarts.count);
-            self.earlier = self.last.as_ref().map(Earlier::from).unwrap_or_default();
-            self.source = None;
-            self.searches = 0;
+        if self.restarts? == container.state.restarts.count {
+            return None;
         }
+        self.restarts = Some(container.state.restarts.count);
+        self.source = None;
+        self.searches = 0;
+        // A life that nobody sampled adds nothing to those before it.
+        let earlier = Box::new(kept(&self.latest.take()?.stats));
+        self.earlier = Some(earlier.clone());
+        Some(earlier)
     }
 
     /// Takes a sample from the kernel's files; false when they are not to be had.
@@ -105,29 +113,31 @@ impl Track {
             online_cpus: system.online,
             ..CpuStats::default()
         };
-        self.earlier.add_to(&mut cpu, &mut reading);
+        if let Some(earlier) = &self.earlier {
+            add_to_reading(earlier, &mut cpu, &mut reading);
+        }
         self.push(Snapshot { at: now, cpu, reading, told: None }, scale);
         true
     }
 
     /// Takes a sample that Docker told.
     pub(super) fn take_stats(&mut self, stats: Stats, scale: &Scale, now: Timestamp) {
-        let block = |operation: &str| {
-            let all = stats.blkio_stats.io_service_bytes_recursive.iter().flatten();
-            all.filter(|entry| entry.op.eq_ignore_ascii_case(operation)).map(|entry| entry.value).sum()
-        };
         let memory = &stats.memory_stats;
         let reclaimable = memory.stats.get("inactive_file").or_else(|| memory.stats.get("cache"));
         let mut reading = Reading {
             memory: memory.usage,
             reclaimable: reclaimable.copied().unwrap_or(0),
-            block_read: block("read"),
-            block_written: block("write"),
+            block_read: block_bytes(&stats, "read"),
+            block_written: block_bytes(&stats, "write"),
             network: (!stats.networks.is_empty()).then(|| stats.networks.clone()),
             ..Reading::default()
         };
         let mut cpu = stats.cpu_stats.clone();
-        self.earlier.add_to(&mut cpu, &mut reading);
+        let mut stats = stats;
+        if let Some(earlier) = &self.earlier {
+            add_to_reading(earlier, &mut cpu, &mut reading);
+            add_to_rest(earlier, &mut stats);
+        }
         self.push(Snapshot { at: stats.read.unwrap_or(now), cpu, reading, told: Some(Box::new(stats)) }, scale);
     }
 
@@ -135,6 +145,9 @@ impl Track {
         self.queue.push(Entry::of(&snapshot, self.restarts), scale.cpus);
         self.previous = self.last.replace(snapshot);
         self.shown = None;
+        if self.restarts.is_some() {
+            self.latest = self.sample(scale).or(self.latest.take());
+        }
     }
 
     /// The last sample in Docker's shape. Made once for each sample, when somebody asks.
@@ -180,15 +193,19 @@ impl Track {
             block_operations,
         } = self.source.as_ref()?.detail().ok()?;
         let mut cpu_stats = last.cpu.clone();
-        cpu_stats.throttling_data = throttling;
+        // An earlier life's is there already.
+        let all = &mut cpu_stats.throttling_data;
+        all.periods += throttling.periods;
+        all.throttled_periods += throttling.throttled_periods;
+        all.throttled_time += throttling.throttled_time;
         // v1 has a list for each kind of figure, though most stay empty; v2 has one.
         let of_v1 = |list: Option<Vec<_>>| block_operations.as_ref().map(|_| list.unwrap_or_default());
         let limit = memory_limit.unwrap_or(u64::MAX);
         let limit = if scale.machine_memory > 0 { limit.min(scale.machine_memory) } else { limit };
-        Some(Stats {
+        let mut stats = Stats {
             pids_stats: PidsStats { current: pids, limit: pids_limit },
             blkio_stats: BlkioStats {
-                io_service_bytes_recursive: Some(with_earlier_blocks(&self.earlier, block_bytes)),
+                io_service_bytes_recursive: Some(block_bytes),
                 io_serviced_recursive: of_v1(block_operations.clone()),
                 io_queue_recursive: of_v1(None),
                 io_service_time_recursive: of_v1(None),
@@ -208,6 +225,10 @@ impl Track {
             },
             networks: last.reading.network.clone().unwrap_or_default(),
             ..Stats::default()
-        })
+        };
+        if let Some(earlier) = &self.earlier {
+            add_to_rest(earlier, &mut stats);
+        }
+        Some(stats)
     }
 }

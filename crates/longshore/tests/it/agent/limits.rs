@@ -22,10 +22,12 @@ fn limit(task: &Value, v1: &str, v2: &str) -> Result<String> {
     let id = task_id(task);
     let (controller, _) = v1.split_once('.').unwrap_or_default();
     let mount = Path::new("/sys/fs/cgroup");
+    let slice = format!("ecstasks.slice/ecstasks-{id}.slice");
     let candidates = [
         mount.join(controller).join("ecs").join(id).join(v1),
+        mount.join(controller).join(&slice).join(v1),
         mount.join("ecs").join(id).join(v2),
-        mount.join("ecstasks.slice").join(format!("ecstasks-{id}.slice")).join(v2),
+        mount.join(&slice).join(v2),
     ];
     let found = candidates.iter().find(|path| path.exists()).with_context(|| format!("no {v1} for {id}"))?;
     Ok(std::fs::read_to_string(found)?.trim().to_owned())
@@ -80,6 +82,10 @@ fn a_group_that_cannot_be_made_stops_the_task() -> Result<()> {
     }
     let path = mount.path().display().to_string();
     let bench = bench(&[ON, ("ECS_CGROUP_PATH", &path)])?;
+    if bench.engine.get("/info")?["CgroupDriver"] == "systemd" {
+        eprintln!("skipped: there systemd makes the groups");
+        return Ok(());
+    }
     std::fs::remove_dir(mount.path().join("memory/ecs"))?;
     std::fs::write(mount.path().join("memory/ecs"), "no folder")?;
     let task = bench.run_with(&[bench.container("main", json!({}))], json!({ "memory": 64 }))?;

@@ -3,11 +3,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use engine::effect::MetadataStage;
 use serde_json::{Value, json};
 use wire::ids::TaskArn;
 
 use super::world::{ARN, DOCKER_ID, INSTANCE, task};
-use crate::agent::endpoints::metadata_file::{Host, Stage, directory, mount, remove, task_directory, write};
+use crate::agent::endpoints::metadata_file::{Host, directory, remove, write};
 
 #[test]
 fn it_is_written_whole_and_removed_with_the_task() {
@@ -15,15 +16,16 @@ fn it_is_written_whole_and_removed_with_the_task() {
     let task = task(json!({}), json!({}), json!({}));
     let host = Host { cluster: "lab".into(), instance: INSTANCE.into(), ..Host::default() };
     let container = task.container("main").unwrap();
-    let place = write(data.path(), &task, container, &host, Stage::Initial).unwrap();
+    let place = directory(data.path(), task.arn(), "main");
     assert_eq!(place, data.path().join("metadata/lab/0123456789abcdef0123456789abcdef/main"));
+    write(data.path(), &task, container, &host, MetadataStage::Initial).unwrap();
     let read = || -> Value {
         serde_json::from_slice(&std::fs::read(place.join("ecs-container-metadata.json")).unwrap()).unwrap()
     };
     let initial = json!({"Cluster": "lab", "ContainerInstanceARN": INSTANCE, "TaskARN": ARN,
         "TaskDefinitionFamily": "fam", "TaskDefinitionRevision": "7", "ContainerName": "main"});
     assert_eq!(read(), initial);
-    write(data.path(), &task, container, &host, Stage::Ready).unwrap();
+    write(data.path(), &task, container, &host, MetadataStage::Ready).unwrap();
     let mut ready = initial;
     ready.as_object_mut().unwrap().extend(
         json!({"ContainerID": DOCKER_ID, "DockerContainerName": "/ecs-fam-7-main-00ff", "ImageID": "sha256:77",
@@ -45,18 +47,12 @@ fn it_is_written_whole_and_removed_with_the_task() {
 }
 
 #[test]
-fn no_arn_leads_elsewhere() {
-    let data = Path::new("/data");
-    let place = |arn: &str| task_directory(data, &TaskArn::from(arn)).display().to_string();
-    assert_eq!(place("arn:aws:ecs:r:1:task/0f"), "/data/metadata/0f");
-    assert_eq!(place("arn:aws:ecs:r:1:task/../../etc"), "/data/metadata/etc");
-    assert_eq!(place("nonsense"), "/data/metadata");
-}
-
-#[test]
-fn the_mount_is_the_references() {
-    let place = directory(Path::new("/data"), &TaskArn::from("arn:aws:ecs:r:1:task/c/0f"), "web");
-    let found = mount(Path::new("/var/lib/ecs"), &place, "u-1", true);
-    assert_eq!(found.bind, "/var/lib/ecs//data/metadata/c/0f/web:/opt/ecs/metadata/u-1:Z");
-    assert_eq!(found.variable, "ECS_CONTAINER_METADATA_FILE=/opt/ecs/metadata/u-1/ecs-container-metadata.json");
+fn no_name_leads_elsewhere() {
+    let place = |arn: &str, name: &str| directory(Path::new("/data/"), &TaskArn::from(arn), name).display().to_string();
+    assert_eq!(place("arn:aws:ecs:r:1:task/0f", "web"), "/data/metadata/0f/web");
+    assert_eq!(place("arn:aws:ecs:r:1:task/../../etc", "../x"), "/data/metadata/etc/x");
+    let data = tempfile::tempdir().unwrap();
+    std::fs::create_dir(data.path().join("metadata")).unwrap();
+    remove(data.path(), &TaskArn::from("nonsense")).unwrap();
+    assert!(data.path().join("metadata").exists());
 }
