@@ -187,6 +187,24 @@ impl Daemon {
         command
     }
 
+    /// Does something within the Engine's network, in a thread of its own. A socket that is made there stays there.
+    ///
+    /// # Errors
+    /// The network cannot be entered, or `inside` fails.
+    pub fn within<T: Send + 'static>(&self, inside: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        use std::os::fd::AsFd;
+        let network = File::open(format!("/proc/{}/ns/net", self.holder())).context("opening the network")?;
+        let thread = std::thread::spawn(move || {
+            let kind = rustix::thread::LinkNameSpaceType::Network;
+            rustix::thread::move_into_link_name_space(network.as_fd(), Some(kind)).context("entering the network")?;
+            inside()
+        });
+        match thread.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
     /// Takes over an image of another Engine, all its names included.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ mod limits;
 mod moving_in;
 mod pause_image;
 mod perform;
-mod ports;
+pub(crate) mod ports;
 pub(crate) mod published;
 mod registry_auth;
 mod run;
@@ -16,6 +16,7 @@ mod sampler;
 mod sockets;
 mod telemetry;
 pub(crate) mod vault;
+pub(crate) mod way_in;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -177,11 +178,23 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         addresses,
         sockets: sockets::Sockets::default(),
     };
+    let way_in = way_in::WayIn {
+        config: Arc::clone(&config),
+        docker: outside.docker.clone(),
+        published: published.clone(),
+        task_port: listeners.tasks.local_addr().map_or(ports::TASKS, |address| address.port()),
+        is_local,
+    };
     let serving = serve(&outside, listeners, (vpc_id, zone_id), began, &shutdown);
+    let way_in = tokio::spawn(way_in.run(shutdown.clone()));
+    way_in::until_blocked(&config, &published).await;
     let engine = engine::Engine::new(engine_config, crate::plane::random_seed(), rows);
     let report = run::drive(engine, outside, thread, shutdown.clone(), began).await;
     shutdown.cancel();
     let _ = tokio::time::timeout(FAREWELL, serving.join_all()).await;
+    if tokio::time::timeout(RULES_FAREWELL, way_in).await.is_err() {
+        warn!("packet rules of this agent could not be removed in time");
+    }
     Ok(report)
 }
 
@@ -273,3 +286,6 @@ fn user_agent(config: &Config) -> String {
 
 /// How long the agent waits for what it has begun when it ends.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long it waits for its packet rules to be removed: others may hold the lock of iptables.
+const RULES_FAREWELL: Duration = Duration::from_secs(8);

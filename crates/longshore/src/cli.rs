@@ -9,6 +9,7 @@ mod failure;
 mod find;
 mod goflags;
 mod images;
+mod init;
 mod local;
 mod logs;
 mod ps;
@@ -70,6 +71,9 @@ pub(crate) enum Command {
     /// ECS on this machine: a control plane and its agent, in the foreground
     #[command(after_help = "Example:\n  longshore local &\n  aws --endpoint-url http://127.0.0.1:51670 ecs list-tasks")]
     Local(LocalArgs),
+    /// What the host needs beside the agent: the way in from containers
+    #[command(after_help = "Example:\n  sudo longshore init install")]
+    Init(InitArgs),
     /// Run a task definition, show what happens, and exit as its essential container does
     #[command(
         after_help = "Examples:\n  longshore run examples/web.json\n  longshore run web.yaml --env web:DEBUG=1\n  longshore run web:3 --detach        a registered family, on the running `longshore local`"
@@ -141,6 +145,22 @@ pub(crate) struct LocalArgs {
     /// Stop all tasks at the end, instead of leaving them to the next start
     #[arg(long)]
     pub stop_tasks: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InitArgs {
+    #[command(subcommand)]
+    pub action: InitAction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum InitAction {
+    /// Lead 169.254.170.2 to the agent's port 51679, with the packet rules of ecs-init, each once
+    Install,
+    /// Say which of the rules are in place; exits with 1 if one is missing
+    Check,
+    /// Remove the rules, and those that ecs-init installed
+    Remove,
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -231,6 +251,7 @@ pub(crate) struct ValidateArgs {
 pub(crate) async fn execute(cli: Cli) -> u8 {
     let Cli { global, command } = cli;
     let outcome = match command {
+        Command::Init(args) => init::execute(&global, args.action).await,
         Command::Local(args) => local::execute(&global, &args).await,
         Command::Run(args) => run::execute(&global, &args).await,
         Command::Ps(args) => ps::execute(&global, &args).await,

@@ -12,6 +12,7 @@ mod identity;
 mod images;
 mod known;
 mod logging;
+mod netfilter;
 mod networking;
 mod parallel;
 mod proxy;
@@ -37,6 +38,7 @@ pub(crate) use identity::Identity;
 pub(crate) use images::{Images, PullBehavior};
 pub(crate) use known::unknown_variables;
 pub(crate) use logging::{LogConfig, LogFormat, LogLevel, LogRollover};
+pub(crate) use netfilter::{Netfilter, RulesMode};
 pub(crate) use networking::{Networking, RateLimit};
 pub(crate) use parallel::Parallel;
 pub(crate) use proxy::Proxy;
@@ -56,6 +58,7 @@ pub(crate) struct Config {
     pub telemetry: Telemetry,
     pub capacity: Capacity,
     pub networking: Networking,
+    pub netfilter: Netfilter,
     pub state: State,
     pub credentials: Credentials,
     pub devices: Devices,
@@ -178,6 +181,7 @@ impl Config {
             timeouts: Timeouts::read(&mut from),
             capacity: Capacity::read(&mut from, &identity, &telemetry),
             networking: Networking::read(&mut from),
+            netfilter: Netfilter::read(&mut from),
             state: State::read(&mut from),
             credentials: Credentials::read(&mut from),
             devices: Devices::read(&mut from),

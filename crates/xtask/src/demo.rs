@@ -21,6 +21,8 @@ pub(crate) fn run() -> Result<()> {
     let longshore = release_binary()?;
     let mut command = Command::new(longshore);
     command.args(["run", "examples/web.json"]).current_dir(root());
+    // A demonstration leaves the machine's packet rules alone; this task does not need them.
+    command.env("LONGSHORE_NETFILTER", "off");
     say(&shown(&command));
     process::run(&mut command)
 }

@@ -9,6 +9,8 @@ use crate::{image, install};
 pub(crate) fn run(rest: &[&str]) -> Result<()> {
     let engine = install::engine()?;
     install::packages(&[("docker-registry", "docker-registry"), ("busybox-static", "busybox")])?;
+    // The way in from containers is tested with every tool that does it.
+    install::packages(&[("iptables", "iptables"), ("nftables", "nft"), ("iproute2", "ip")])?;
     image::ensure(&engine)?;
     let programs = install::clients()?;
     let has_nextest = install::nextest();

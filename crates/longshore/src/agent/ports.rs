@@ -9,9 +9,9 @@ use super::ExitReport;
 use crate::config::Config;
 
 /// Introspection, for people and tools on the host.
-const INTROSPECTION: u16 = 51678;
+pub(crate) const INTROSPECTION: u16 = 51678;
 /// The task server, for what runs in containers.
-const TASKS: u16 = 51679;
+pub(crate) const TASKS: u16 = 51679;
 
 /// The listeners of the local endpoints.
 pub(super) struct Listeners {

@@ -9,10 +9,11 @@ use engine::fact::{Level, Note};
 use engine::task::Task;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use wire::ids::TaskId;
 
 use super::desk::Desk;
+use super::way_in::WayInView;
 
 /// Shared by the driver, which writes, and all who look.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ struct Inner {
     pulls: RwLock<BTreeMap<String, Arc<PullProgress>>>,
     recent: RwLock<VecDeque<Arc<Fact>>>,
     facts: broadcast::Sender<Arc<Fact>>,
+    way_in: watch::Sender<WayInView>,
     desk: Desk,
 }
 
@@ -71,6 +73,7 @@ impl Published {
             pulls: RwLock::default(),
             recent: RwLock::default(),
             facts: broadcast::channel(1024).0,
+            way_in: watch::Sender::new(WayInView::default()),
             desk: Desk::default(),
         }))
     }
@@ -107,6 +110,15 @@ impl Published {
     /// All facts from now on; a reader that is too slow is told how many it missed.
     pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Fact>> {
         self.0.facts.subscribe()
+    }
+
+    /// The state of the packet rules, as it changes.
+    pub(crate) fn way_in(&self) -> watch::Receiver<WayInView> {
+        self.0.way_in.subscribe()
+    }
+
+    pub(super) fn set_way_in(&self, view: WayInView) {
+        self.0.way_in.send_replace(view);
     }
 
     pub(super) fn set_tasks(&self, changes: Vec<(TaskId, Option<Arc<Task>>)>) {

@@ -27,9 +27,19 @@ pub(super) async fn execute(global: &Global, args: &LocalArgs) -> Result<u8, Fai
     let mut facts = local.published.follow();
     let paint = Paint::stdout();
     greet(global, &local, &home, paint);
+    let mut way_in = local.published.way_in();
+    let mut last_hint = None;
     let ended = loop {
+        let hint = way_in.borrow_and_update().hint.clone();
+        if hint != last_hint {
+            if let Some(hint) = &hint {
+                warn(global, hint, paint);
+            }
+            last_hint = hint;
+        }
         tokio::select! {
             () = signals.next() => break None,
+            Ok(()) = way_in.changed() => {}
             report = local.agent_ended() => break Some(report),
             fact = facts.recv() => match fact {
                 Ok(fact) if global.json => println!("{}", serde_json::to_string(&*fact).unwrap_or_default()),
@@ -95,6 +105,14 @@ fn line(fact: &Fact, paint: Paint) -> Option<String> {
         _ => fact.text.clone(),
     };
     Some(format!("{} {}: {told}", paint.faint(&text::time_of_day(fact.at)), who))
+}
+
+fn warn(global: &Global, text: &str, paint: Paint) {
+    if global.json {
+        println!("{}", json!({"at": jiff::Timestamp::now(), "level": "warn", "what": "way-in", "text": text}));
+    } else {
+        println!("{}", paint.bad(text));
+    }
 }
 
 fn say(global: &Global, text: &str) {

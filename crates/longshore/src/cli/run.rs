@@ -83,6 +83,11 @@ async fn alone(
 ) -> Result<(Outcome, TaskReport), (Failure, Option<TaskReport>)> {
     let instance = temporary.ready().await.map_err(|failure| (failure, None))?;
     let task = start(&temporary.connected, &instance, target, args).await.map_err(|failure| (failure, None))?;
+    if !global.json
+        && let Some(hint) = temporary.way_in_hint().await
+    {
+        eprintln!("{hint}");
+    }
     let id = task.id.clone();
     let ended = tokio::select! {
         ended = stay(&temporary.connected, global, args, task, signals) => ended,

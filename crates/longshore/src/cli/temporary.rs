@@ -16,6 +16,9 @@ use crate::local::{Local, Options};
 /// How long an agent may take to join.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a hint is waited for.
+const HINT: Duration = Duration::from_millis(300);
+
 /// How often it is asked.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -57,6 +60,14 @@ impl Temporary {
                 Err(Failure::new(format!("the agent ended: {}", report.why)).next(last.join("\n")))
             }
         }
+    }
+
+    /// What does not work for want of packet rules, if that is known by now.
+    pub(super) async fn way_in_hint(&self) -> Option<String> {
+        let mut view = self.local.published.way_in();
+        let known = view.wait_for(|view| view.checked_at.is_some());
+        let known = tokio::time::timeout(HINT, known).await;
+        known.ok()?.ok()?.hint.clone()
     }
 
     pub(super) async fn stop(self) {

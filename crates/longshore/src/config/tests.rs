@@ -178,6 +178,12 @@ fn defaults() {
         networking.eni_dns_servers: []
         networking.metadata_rate.steady: 40
         networking.metadata_rate.burst: 60
+        netfilter.mode: None
+        netfilter.tool: Any
+        netfilter.interval: 60s
+        netfilter.block_imds: false
+        netfilter.filters_loopback: true
+        netfilter.shows_introspection: false
         state.data_dir: "/data/"
         state.host_data_dir: "/var/lib/ecs"
         state.checkpoint: false
@@ -399,4 +405,29 @@ fn limits_on_parallel_work_are_at_least_one() {
     let (config, warnings) = load("LONGSHORE_PARALLEL_PULLS=-1").unwrap();
     assert_eq!(config.parallel.pulls, limits("").pulls);
     assert_eq!(warnings[0].text, "LONGSHORE_PARALLEL_PULLS must be at least 1; using the default");
+}
+
+#[test]
+fn packet_rules_are_somebody_elses_unless_told_otherwise() {
+    check(
+        "LONGSHORE_NETFILTER=own\nLONGSHORE_NETFILTER_TOOL=nft\nLONGSHORE_NETFILTER_INTERVAL=5s\n\
+         LONGSHORE_BRIDGE_BLOCK_IMDS=true\nECS_SKIP_LOCALHOST_TRAFFIC_FILTER=1\nECS_ALLOW_OFFHOST_INTROSPECTION_ACCESS=T",
+        expect![[r#"
+            netfilter.mode: Own
+            netfilter.tool: Nft
+            netfilter.interval: 5s
+            netfilter.block_imds: true
+            netfilter.filters_loopback: false
+            netfilter.shows_introspection: true
+        "#]],
+    );
+    check(
+        "LONGSHORE_NETFILTER=on\nLONGSHORE_NETFILTER_TOOL=pf\nLONGSHORE_NETFILTER_INTERVAL=10ms\nLONGSHORE_BRIDGE_BLOCK_IMDS=si",
+        expect![[r#"
+            Warn: Invalid format for LONGSHORE_BRIDGE_BLOCK_IMDS: expected true or false, got "si"
+            Warn: Invalid format for LONGSHORE_NETFILTER: expected own, watch or off, got "on"
+            Warn: Invalid format for LONGSHORE_NETFILTER_TOOL: expected iptables, iptables-nft, iptables-legacy or nft, got "pf"
+            Warn: Invalid format for LONGSHORE_NETFILTER_INTERVAL: expected a duration of 1s or more, got "10ms"
+        "#]],
+    );
 }

@@ -9,4 +9,5 @@ mod limits;
 mod metadata_file;
 mod protocol;
 mod refusals;
+mod way_in;
 mod statistics;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Endpoints;
 use super::answer::Answer;
+use crate::agent::way_in::WayInView;
 
 /// Docker is not asked more often, whoever asks us.
 const FRESH: Duration = Duration::from_secs(5);
@@ -33,6 +34,7 @@ struct Health {
     telemetry: Connection,
     docker: Docker,
     reports: Reports,
+    rules: WayInView,
     tasks: usize,
 }
 
@@ -65,7 +67,8 @@ pub(super) async fn answer(endpoints: &Endpoints) -> Answer {
     let acs = instance.as_ref().and_then(|view| view.acs_connected_since);
     let tcs = instance.as_ref().and_then(|view| view.tcs_connected_since);
     let arn = instance.as_ref().and_then(|view| view.instance.as_ref().map(ToString::to_string));
-    let is_well = arn.is_some() && acs.is_some() && error.is_none();
+    let rules = endpoints.published.way_in().borrow().clone();
+    let is_well = arn.is_some() && acs.is_some() && error.is_none() && !rules.is_lost;
     let health = Health {
         status: if is_well { "ok" } else { "impaired" },
         version: endpoints.version.clone(),
@@ -78,6 +81,7 @@ pub(super) async fn answer(endpoints: &Endpoints) -> Answer {
             in_flight: instance.as_ref().map_or(0, |view| view.reports_in_flight),
             waiting: instance.as_ref().map_or(0, |view| view.reports_waiting),
         },
+        rules,
         tasks: endpoints.published.tasks().len(),
     };
     Answer::json(if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &health)
