@@ -12,7 +12,7 @@ pub(crate) mod ports;
 pub(crate) mod published;
 mod registry_auth;
 mod run;
-mod sampler;
+pub(crate) mod sampler;
 mod sockets;
 mod telemetry;
 pub(crate) mod vault;
@@ -208,6 +208,7 @@ fn serve(
 ) -> JoinSet<()> {
     let config = &outside.config;
     let samples = sampler::Samples::new(config.telemetry.metrics_disabled);
+    outside.published.set_samples(samples.clone());
     let clock = move || engine::Now { mono: engine::Mono(began.elapsed()), wall: jiff::Timestamp::now() };
     let mut endpoints = endpoints::Endpoints::new(
         outside.published.clone(),

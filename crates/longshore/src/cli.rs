@@ -15,9 +15,11 @@ mod logs;
 mod ps;
 mod pump;
 mod run;
+mod stats;
 mod stop;
 mod temporary;
 mod text;
+mod top;
 mod validate;
 
 #[cfg(test)]
@@ -26,6 +28,8 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::plane::roles::Choice;
 
 #[cfg(test)]
 pub(crate) use client::Client;
@@ -91,6 +95,19 @@ pub(crate) enum Command {
     /// Stop a task, and wait until it has stopped
     #[command(after_help = "Example:\n  longshore stop 3f9c --reason 'new version'")]
     Stop(StopArgs),
+    /// What tasks and containers use, live
+    #[command(
+        after_help = "CPU is in percent of one processor, as `docker stats` has it. Figures are those of the agent's own sampler, one \
+second old at most. Containers of another agent that joined this control plane are shown from what its telemetry \
+told, which comes every 20 seconds; their AGE says so.\n\nExamples:\n  longshore top                        q or Ctrl-C ends it\n  longshore top --once --json"
+    )]
+    Top(TopArgs),
+    /// What a task's containers use now, and used over the last minutes
+    #[command(
+        after_help = "The history is what telemetry told the control plane: the last 30 rounds, one every 20 seconds, so the first comes \
+up to 20 seconds after the start. It is kept in memory while the task lives.\n\nExample:\n  longshore stats 3f9c"
+    )]
+    Stats(StatsArgs),
     /// Images that tasks used: which tasks hold them, and when they go
     #[command(after_help = "Example:\n  longshore images")]
     Images,
@@ -145,6 +162,12 @@ pub(crate) struct LocalArgs {
     /// Stop all tasks at the end, instead of leaving them to the next start
     #[arg(long)]
     pub stop_tasks: bool,
+    /// Credentials for tasks with a taskRoleArn or executionRoleArn: `none`; `caller`, your own, as the AWS command
+    /// line finds them; `profile:NAME`; `assume-role`, the role itself by one call of STS; `file:PATH`, JSON as
+    /// `aws configure export-credentials --format process` prints it. They are obtained anew before they end
+    /// [default: $LONGSHORE_TASK_CREDENTIALS, or none]
+    #[arg(long, value_name = "SOURCE")]
+    pub task_credentials: Option<Choice>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -180,6 +203,10 @@ pub(crate) struct RunArgs {
     /// Leave the stopped containers where they are
     #[arg(long)]
     pub keep: bool,
+    /// Credentials for a taskRoleArn or executionRoleArn: none, caller, profile:NAME, assume-role or file:PATH; see
+    /// `longshore local --help` [default: $LONGSHORE_TASK_CREDENTIALS, or none]
+    #[arg(long, value_name = "SOURCE")]
+    pub task_credentials: Option<Choice>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -193,6 +220,24 @@ pub(crate) struct PsArgs {
 pub(crate) struct TaskArgs {
     /// ARN, id, the beginning of an id, or a family with one task
     pub task: String,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TopArgs {
+    /// Only this task: ARN, id, the beginning of an id, or a family with one task
+    pub task: Option<String>,
+    /// Print once and end; so it does, too, where the output is no terminal, and with --json
+    #[arg(long)]
+    pub once: bool,
+    /// Seconds between two looks
+    #[arg(long, short = 'n', value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub interval: u64,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct StatsArgs {
+    /// ARN, id, the beginning of an id, or a family with one task [default: all that are not stopped]
+    pub task: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -258,6 +303,8 @@ pub(crate) async fn execute(cli: Cli) -> u8 {
         Command::Describe(args) => describe::execute(&global, &args).await,
         Command::Logs(args) => logs::execute(&global, &args).await,
         Command::Stop(args) => stop::execute(&global, &args).await,
+        Command::Top(args) => top::execute(&global, &args).await,
+        Command::Stats(args) => stats::execute(&global, &args).await,
         Command::Images => images::execute(&global).await,
         Command::Gc(args) => images::collect(&global, &args).await,
         Command::Validate(args) => validate::execute(&global, &args).await,

@@ -6,6 +6,7 @@ mod images;
 pub(crate) mod report;
 mod routes;
 mod settings;
+pub(crate) mod stats;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::published::Published;
 use crate::agent::{AgentOptions, ExitReport};
 use crate::cli::Failure;
-use crate::plane::Storage;
+use crate::plane::roles::{Choice, Roles, Source};
+use crate::plane::{Storage, Surroundings};
 use home::{Home, Running};
 pub(crate) use settings::docker_endpoint;
 
@@ -43,6 +45,8 @@ pub(crate) struct Options {
     pub port: Option<u16>,
     /// Whether other commands may find it.
     pub is_announced: bool,
+    /// Where credentials of task roles come from.
+    pub credentials: Choice,
 }
 
 /// A control plane and its agent, both running.
@@ -53,6 +57,8 @@ pub(crate) struct Local {
     /// Where the agent's log goes.
     pub log_file: PathBuf,
     pub published: Published,
+    /// What the user should know.
+    pub warning: Option<String>,
     announcement: Option<home::Announcement>,
     agent: JoinHandle<ExitReport>,
     agent_shutdown: CancellationToken,
@@ -68,7 +74,7 @@ impl Local {
     /// # Errors
     /// No Docker Engine, the data directory is in use or unusable, the port is taken.
     pub(crate) async fn start(options: Options) -> Result<Self, Failure> {
-        let Options { home, port, is_announced } = options;
+        let Options { home, port, is_announced, credentials } = options;
         let docker = docker_endpoint();
         check_docker(&docker).await?;
         home.create()?;
@@ -82,13 +88,20 @@ impl Local {
         crate::log::report(&warnings);
         let plane_shutdown = CancellationToken::new();
         let region = config.identity.region.clone();
-        let settings = plane::Settings { region, ..plane::Settings::local(&endpoint, crate::plane::random_seed()) };
-        let (handle, plane) = crate::plane::open(storage, settings, plane_shutdown.clone())?;
+        let (source, warning) = Source::new(credentials, &region)
+            .map_err(|error| Failure::new(format!("there are no credentials for task roles: {error}")))?;
+        let settings = plane::Settings {
+            region,
+            delivers_credentials: source.is_some(),
+            ..plane::Settings::local(&endpoint, crate::plane::random_seed())
+        };
+        let published = Published::new();
+        let surroundings = Surroundings { roles: Roles::new(source), listener: show_remarks(published.clone()) };
+        let (handle, plane) = crate::plane::open(storage, settings, surroundings, plane_shutdown.clone())?;
         let cluster = config.identity.cluster.clone().unwrap_or_else(|| "default".to_owned());
         let created = handle.call("CreateCluster", json!({"clusterName": cluster})).await;
         created.map_err(|fault| Failure::new(format!("cannot make the cluster '{cluster}': {}", fault.message)))?;
 
-        let published = Published::new();
         // The agent counts its own time from its start, which is now but for a moment.
         let began = Instant::now();
         let view = routes::View {
@@ -127,6 +140,7 @@ impl Local {
             docker,
             log_file,
             published,
+            warning,
             announcement,
             agent,
             agent_shutdown,
@@ -160,6 +174,17 @@ impl Local {
         })
         .await;
     }
+}
+
+/// Shows what the control plane remarks on tasks among the agent's facts.
+fn show_remarks(published: Published) -> Box<dyn Fn(&plane::Note) + Send> {
+    Box::new(move |note| {
+        if let plane::Note::TaskRemark { task, text, is_trouble } = note {
+            let id = task.rsplit('/').next().unwrap_or(task);
+            let (level, what) = report::remark_words(*is_trouble);
+            published.remark(jiff::Timestamp::now(), id.into(), level, what, text.clone());
+        }
+    })
 }
 
 async fn check_docker(endpoint: &str) -> Result<(), Failure> {

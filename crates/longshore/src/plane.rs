@@ -5,6 +5,7 @@
 
 mod driver;
 mod http;
+pub(crate) mod roles;
 mod socket;
 
 #[cfg(test)]
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use driver::Handle;
+pub(crate) use driver::{Handle, Surroundings};
 
 /// How long open requests may take to end after shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -59,6 +60,7 @@ pub(crate) fn random_seed() -> u64 {
 pub(crate) fn open(
     storage: Storage,
     settings: plane::Settings,
+    surroundings: Surroundings,
     shutdown: CancellationToken,
 ) -> anyhow::Result<(Handle, JoinHandle<()>)> {
     let mut plane = plane::Plane::new(settings);
@@ -73,7 +75,7 @@ pub(crate) fn open(
             Some(thread)
         }
     };
-    Ok(driver::start(plane, store, shutdown))
+    Ok(driver::start(plane, store, surroundings, shutdown))
 }
 
 /// Serves the plane on `listener` until `shutdown`. The routes of `extra` are served beside ours, under the

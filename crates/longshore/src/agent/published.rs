@@ -2,7 +2,7 @@
 //! The local endpoints and the command line read this and never the engine.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use engine::InstanceView;
 use engine::fact::{Level, Note};
@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, watch};
 use wire::ids::TaskId;
 
 use super::desk::Desk;
+use super::sampler::Samples;
 use super::way_in::WayInView;
 
 /// Shared by the driver, which writes, and all who look.
@@ -27,6 +28,7 @@ struct Inner {
     facts: broadcast::Sender<Arc<Fact>>,
     way_in: watch::Sender<WayInView>,
     desk: Desk,
+    samples: OnceLock<Samples>,
 }
 
 /// How many facts are kept for those who look later.
@@ -75,12 +77,23 @@ impl Published {
             facts: broadcast::channel(1024).0,
             way_in: watch::Sender::new(WayInView::default()),
             desk: Desk::default(),
+            samples: OnceLock::new(),
         }))
     }
 
     /// Where questions are asked that only the engine can answer.
     pub(crate) fn desk(&self) -> &Desk {
         &self.0.desk
+    }
+
+    /// What the containers use; `None` before the agent has begun to look.
+    pub(crate) fn samples(&self) -> Option<&Samples> {
+        self.0.samples.get()
+    }
+
+    pub(super) fn set_samples(&self, samples: Samples) {
+        // There is one agent, and it starts once.
+        let _ = self.0.samples.set(samples);
     }
 
     /// All tasks.
@@ -100,6 +113,11 @@ impl Published {
     /// The pull of an image that is under way, by its reference.
     pub(crate) fn pull(&self, image: &str) -> Option<Arc<PullProgress>> {
         self.0.pulls.read().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
+    }
+
+    /// How many pulls are under way.
+    pub(crate) fn pulls_under_way(&self) -> usize {
+        self.0.pulls.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The last facts, oldest first.
@@ -158,7 +176,7 @@ impl Published {
             Level::Warn => "warn",
             Level::Error => "error",
         };
-        let fact = Arc::new(Fact {
+        self.push(Fact {
             at,
             task: note.task.clone(),
             container: note.container.clone(),
@@ -166,6 +184,15 @@ impl Published {
             what: note.fact.word(),
             text: note.fact.to_string(),
         });
+    }
+
+    /// Tells something of a task that the engine does not know of. `level` is `info` or `warn`.
+    pub(crate) fn remark(&self, at: Timestamp, task: TaskId, level: &'static str, what: &'static str, text: String) {
+        self.push(Fact { at, task: Some(task), container: None, level, what, text });
+    }
+
+    fn push(&self, fact: Fact) {
+        let fact = Arc::new(fact);
         let mut recent = self.0.recent.write().unwrap_or_else(PoisonError::into_inner);
         if recent.len() == RECENT {
             recent.pop_front();

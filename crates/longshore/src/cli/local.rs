@@ -12,6 +12,7 @@ use crate::agent::published::Fact;
 use crate::local::home::Home;
 use crate::local::report::TaskReport;
 use crate::local::{Local, Options};
+use crate::plane::roles::Choice;
 
 /// How often stopping tasks are looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -19,13 +20,17 @@ const TICK: Duration = Duration::from_millis(200);
 pub(super) async fn execute(global: &Global, args: &LocalArgs) -> Result<u8, Failure> {
     let mut signals = Signals::new()?;
     let home = Home::choose(global.data_dir.as_deref())?;
-    let options = Options { home: home.clone(), port: args.port, is_announced: true };
+    let credentials = Choice::or_from_environment(args.task_credentials.as_ref()).map_err(Failure::usage)?;
+    let options = Options { home: home.clone(), port: args.port, is_announced: true, credentials };
     let mut local = tokio::select! {
         started = Local::start(options) => started?,
         () = signals.next() => return Ok(0),
     };
     let mut facts = local.published.follow();
     let paint = Paint::stdout();
+    if let Some(warning) = &local.warning {
+        eprintln!("longshore: {warning}");
+    }
     greet(global, &local, &home, paint);
     let mut way_in = local.published.way_in();
     let mut last_hint = None;

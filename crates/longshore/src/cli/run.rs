@@ -20,6 +20,7 @@ use super::pump::{Line, Pump, Wish};
 use super::temporary::{self, Temporary};
 use super::{Failure, Global, RunArgs, stop, text};
 use crate::local::report::TaskReport;
+use crate::plane::roles::Choice;
 use outcome::Outcome;
 use target::Target;
 use view::View;
@@ -40,6 +41,10 @@ pub(super) async fn execute(global: &Global, args: &RunArgs) -> Result<u8, Failu
     let target = Target::read(&args.target)?;
     let mut signals = Signals::new()?;
     if let Some(connected) = connect::find(global).await? {
+        if args.task_credentials.is_some() {
+            return Err(Failure::usage("--task-credentials is for a control plane of its own, and one runs already")
+                .next("Give it to `longshore local`, or name another directory: --data-dir DIR"));
+        }
         let instance = temporary::ready(&connected.client).await?;
         let task = start(&connected, &instance, &target, args).await?;
         if args.detach {
@@ -56,10 +61,14 @@ pub(super) async fn execute(global: &Global, args: &RunArgs) -> Result<u8, Failu
     if let Some(what) = needed_by {
         return Err(Failure::new(what).next("Start it with `longshore local`, in another terminal."));
     }
+    let credentials = Choice::or_from_environment(args.task_credentials.as_ref()).map_err(Failure::usage)?;
     let mut temporary = tokio::select! {
-        started = Temporary::start() => started?,
+        started = Temporary::start(credentials) => started?,
         () = signals.next() => return Ok(INTERRUPTED),
     };
+    if let Some(warning) = &temporary.local.warning {
+        eprintln!("longshore: {warning}");
+    }
     let outcome = alone(&mut temporary, global, args, &target, &mut signals).await;
     let docker = temporary.connected.docker();
     temporary.stop().await;

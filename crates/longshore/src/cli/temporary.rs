@@ -12,6 +12,7 @@ use super::client::Client;
 use super::connect::Connected;
 use crate::local::home::Home;
 use crate::local::{Local, Options};
+use crate::plane::roles::Choice;
 
 /// How long an agent may take to join.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,10 +41,11 @@ impl Drop for Directory {
 }
 
 impl Temporary {
-    pub(super) async fn start() -> Result<Self, Failure> {
+    /// `credentials` are for the roles of tasks.
+    pub(super) async fn start(credentials: Choice) -> Result<Self, Failure> {
         let directory = make_directory()?;
         let home = Home::at(directory.0.clone());
-        let local = Local::start(Options { home, port: Some(0), is_announced: false }).await?;
+        let local = Local::start(Options { home, port: Some(0), is_announced: false, credentials }).await?;
         let client = Client::new(&local.endpoint)?;
         let connected = Connected { client, docker: local.docker.clone() };
         Ok(Self { local, connected, _directory: directory })

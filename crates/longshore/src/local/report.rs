@@ -201,6 +201,24 @@ impl TaskReport {
     }
 }
 
+/// Level and word of a remark of the control plane.
+pub(super) const fn remark_words(is_trouble: bool) -> (&'static str, &'static str) {
+    if is_trouble { ("warn", "no_credentials") } else { ("info", "credentials") }
+}
+
+/// Puts what the control plane remarked into a task's history, in order of time.
+pub(super) fn add_remarks(report: &mut TaskReport, remarks: &[plane::telemetry::Remark]) {
+    report.history.extend(remarks.iter().filter_map(|remark| {
+        Some(MomentReport {
+            at: timestamp(Some(remark.at))?,
+            container: None,
+            what: remark_words(remark.is_trouble).1.to_owned(),
+            detail: remark.text.clone(),
+        })
+    }));
+    report.history.sort_by_key(|moment| moment.at);
+}
+
 /// What reports are made from, beside the tasks.
 pub(super) struct Context<'a> {
     pub published: &'a Published,

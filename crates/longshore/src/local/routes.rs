@@ -6,6 +6,7 @@
 //! | `/longshore/v1/instance` | whether the agent is registered and connected, and what it has |
 //! | `/longshore/v1/tasks` | all tasks, as [`TaskReport`] without history |
 //! | `/longshore/v1/tasks/{id}` | one task with its history |
+//! | `/longshore/v1/stats` | what the containers use, now and lately, as [`StatsReport`](super::stats::StatsReport) |
 //! | `/longshore/v1/images` | which images tasks used, which tasks hold them, when they go |
 //! | `POST /longshore/v1/gc` | what clean-up removed, or with `?dryRun=true` would remove |
 //! | `/longshore/v1/facts` | the last thousand things that happened |
@@ -56,6 +57,7 @@ pub(super) fn router(view: View) -> Router {
         .route("/longshore/v1/instance", get(instance))
         .route("/longshore/v1/tasks", get(tasks))
         .route("/longshore/v1/tasks/{id}", get(task))
+        .route("/longshore/v1/stats", get(stats))
         .route("/longshore/v1/facts", get(facts))
         .route("/longshore/v1/facts/stream", get(stream))
         .with_state(view)
@@ -95,7 +97,21 @@ async fn task(State(view): State<View>, Path(id): Path<String>) -> Response {
         return (StatusCode::NOT_FOUND, axum::Json(body)).into_response();
     }
     let context = view.context(true);
-    axum::Json(report::join(&context, told.first(), seen.as_deref())).into_response()
+    let mut report = report::join(&context, told.first(), seen.as_deref());
+    let remarks = match view.plane.look(Some(&report.arn)).await {
+        Ok(known) => known.tasks.into_iter().flat_map(|task| task.remarks).collect(),
+        Err(_) => Vec::new(),
+    };
+    report::add_remarks(&mut report, &remarks);
+    axum::Json(report).into_response()
+}
+
+async fn stats(State(view): State<View>) -> Response {
+    let (tasks, known) = match (view.all().await, view.plane.look(None).await) {
+        (Ok(tasks), Ok(known)) => (tasks, known),
+        (Err(fault), _) | (_, Err(fault)) => return failed(&fault),
+    };
+    axum::Json(super::stats::report(&tasks, &known, &view.published)).into_response()
 }
 
 async fn facts(State(view): State<View>) -> Response {

@@ -11,10 +11,16 @@ use crate::config::{Config, Inputs, Warning};
 use super::home::Home;
 
 /// What is so unless the environment says otherwise: nobody wants a laptop's images removed or pulled anew each time.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 10] = [
     ("ECS_CLUSTER", "default"),
     ("ECS_IMAGE_PULL_BEHAVIOR", "prefer-cached"),
     ("ECS_DISABLE_IMAGE_CLEANUP", "true"),
+    ("ECS_ENABLE_PROMETHEUS_METRICS", "true"),
+    // Definitions of production name roles; whether these give credentials is another question.
+    ("ECS_ENABLE_TASK_IAM_ROLE", "true"),
+    ("ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST", "true"),
+    // Its lines go to standard output as well, which is the commands' here.
+    ("ECS_AUDIT_LOGFILE_DISABLED", "true"),
     ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "10m"),
     ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION_JITTER", "0s"),
     (

@@ -13,6 +13,7 @@ use super::report::TaskReport;
 use super::settings::overlay;
 use super::*;
 use crate::cli::Client;
+use crate::plane::Surroundings;
 
 fn choose(named: Option<&str>, is_root: bool, variables: &[(&str, &str)]) -> Result<PathBuf, Failure> {
     let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
@@ -120,7 +121,8 @@ impl Served {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let settings = plane::Settings::local(&endpoint, 1);
-        let (handle, _) = crate::plane::open(Storage::Memory, settings, shutdown.clone()).unwrap();
+        let (handle, _) =
+            crate::plane::open(Storage::Memory, settings, Surroundings::none(), shutdown.clone()).unwrap();
         let view = routes::View {
             published: Published::new(),
             plane: handle.clone(),

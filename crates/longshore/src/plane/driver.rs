@@ -1,16 +1,21 @@
 //! The one task that owns the plane: takes events, commits what they change, then answers and sends.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use host::store::{StoreThread, Write};
-use plane::{Channel, Event, Fault, Note, Outgoing, Plane, Row, SessionId, Step};
+use plane::telemetry::Report;
+use plane::{Channel, Event, Fault, Note, Outgoing, Plane, Refused, Row, SessionId, Step, Wish};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use super::roles::Roles;
 
 /// Events that may wait before their senders do.
 const INBOX: usize = 1024;
@@ -24,11 +29,25 @@ const OUTBOX: usize = 1024;
 /// The longest sleep: the wall clock may be set while we sleep by it.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
-/// What the driver sends to a session's socket.
-#[derive(Debug)]
+/// What the driver sends to a session's socket. Without `Debug`: texts may have credentials in them.
 pub(super) enum Frame {
     Text(String),
     Close,
+}
+
+/// What the driver works with beside the store.
+pub(crate) struct Surroundings {
+    pub roles: Roles,
+    /// Hears each note after what it tells of was written.
+    pub listener: Box<dyn Fn(&Note) + Send>,
+}
+
+impl Surroundings {
+    /// No credentials for anybody, and nobody who listens.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self { roles: Roles::none(), listener: Box::new(|_| {}) }
+    }
 }
 
 type Reply = oneshot::Sender<Result<Value, Fault>>;
@@ -60,6 +79,15 @@ impl Handle {
     pub(crate) async fn call(&self, operation: &str, body: Value) -> Result<Value, Fault> {
         let event = Event::Call { operation: operation.to_owned(), body };
         self.ask(event, None).await
+    }
+
+    /// What is known beside the API's answers: of one task (ARN or id), or of all live ones.
+    ///
+    /// # Errors
+    /// The plane is shutting down.
+    pub(crate) async fn look(&self, task: Option<&str>) -> Result<Report, Fault> {
+        let report = self.ask(Event::Look { task: task.map(str::to_owned) }, None).await?;
+        serde_json::from_value(report).map_err(|error| Fault::server(error.to_string()))
     }
 
     /// Asks for a session for an agent; its frames come out of the receiver.
@@ -94,9 +122,23 @@ impl Handle {
     }
 }
 
-pub(super) fn start(plane: Plane, store: Option<StoreThread>, shutdown: CancellationToken) -> (Handle, JoinHandle<()>) {
+pub(super) fn start(
+    plane: Plane,
+    store: Option<StoreThread>,
+    surroundings: Surroundings,
+    shutdown: CancellationToken,
+) -> (Handle, JoinHandle<()>) {
     let (inbox, parcels) = mpsc::channel(INBOX);
-    let driver = Driver { plane, store, outboxes: BTreeMap::new(), unwritten: Vec::new() };
+    let Surroundings { roles, listener } = surroundings;
+    let driver = Driver {
+        plane,
+        store,
+        outboxes: BTreeMap::new(),
+        unwritten: Vec::new(),
+        roles: Arc::new(roles),
+        listener,
+        inbox: inbox.downgrade(),
+    };
     let task = tokio::spawn(driver.run(parcels, shutdown));
     (Handle { inbox, sessions: Arc::new(AtomicU64::new(1)) }, task)
 }
@@ -107,6 +149,10 @@ struct Driver {
     outboxes: BTreeMap<SessionId, mpsc::Sender<Frame>>,
     /// Rows of steps whose commit failed; they go ahead of the next commit's.
     unwritten: Vec<Write>,
+    roles: Arc<Roles>,
+    listener: Box<dyn Fn(&Note) + Send>,
+    /// For answers to wishes. Weak: the driver ends when nobody else can reach it.
+    inbox: mpsc::WeakSender<Parcel>,
 }
 
 impl Driver {
@@ -156,7 +202,11 @@ impl Driver {
         }
         let committed = self.commit(&mut steps).await;
         for (step, reply) in steps {
-            step.notes.iter().for_each(log);
+            for note in &step.notes {
+                log(note);
+                (self.listener)(note);
+            }
+            step.wishes.into_iter().for_each(|wish| self.grant(wish));
             if let (Some(reply), Some(answer)) = (reply, step.reply) {
                 let answer = match &committed {
                     Ok(()) => answer,
@@ -191,9 +241,38 @@ impl Driver {
         }
     }
 
+    /// Carries out a wish; whether the step was written does not matter to it.
+    fn grant(&self, wish: Wish) {
+        match wish {
+            Wish::Forget { credentials_id } => self.roles.forget(&credentials_id),
+            Wish::Obtain { task, kind, role_arn, credentials_id } => {
+                let (roles, inbox) = (Arc::clone(&self.roles), self.inbox.clone());
+                tokio::spawn(async move {
+                    let asked = roles.obtain(&task, kind, &role_arn, credentials_id);
+                    // Exactly one answer, whatever happens.
+                    let outcome = AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
+                        Err(Refused { reason: "internal error; please report it".to_owned(), is_final: true })
+                    });
+                    if let Some(inbox) = inbox.upgrade() {
+                        let event = Event::Credentials { task, kind, outcome };
+                        // Without a driver there is nobody left to whom it matters.
+                        let _ = inbox.send(Parcel { event, reply: None, outbox: None }).await;
+                    }
+                });
+            }
+        }
+    }
+
     fn send(&mut self, outgoing: Outgoing) {
         let (session, frame) = match outgoing {
-            Outgoing::Message { session, envelope } => (session, Frame::Text(envelope.to_string())),
+            Outgoing::Message { session, mut envelope } => {
+                if !self.roles.fill(&mut envelope) {
+                    // Its task has ended meanwhile; a message without values would be worse than none.
+                    tracing::debug!("a message names credentials that are not held, and is not sent");
+                    return;
+                }
+                (session, Frame::Text(envelope.to_string()))
+            }
             Outgoing::Close { session } => (session, Frame::Close),
         };
         let Some(outbox) = self.outboxes.get(&session) else { return };
@@ -211,7 +290,9 @@ fn write(row: Row) -> Write {
 
 fn log(note: &Note) {
     match note {
-        Note::AgentSilent { .. } | Note::SessionRefused { .. } => tracing::warn!("{note}"),
+        Note::AgentSilent { .. } | Note::SessionRefused { .. } | Note::TaskRemark { is_trouble: true, .. } => {
+            tracing::warn!("{note}");
+        }
         Note::TaskUnknown { .. } | Note::MessageNotUnderstood { .. } => tracing::debug!("{note}"),
         _ => tracing::info!("{note}"),
     }

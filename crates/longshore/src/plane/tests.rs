@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::sync::CancellationToken;
 
-use super::{Handle, Storage};
+use super::{Handle, Storage, Surroundings};
 
 /// Nothing here takes long; a test that hangs fails after this.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();
         let settings = plane::Settings::local(&format!("http://{address}"), 1);
-        let (handle, driver) = super::open(storage, settings, shutdown.clone()).unwrap();
+        let (handle, driver) = super::open(storage, settings, Surroundings::none(), shutdown.clone()).unwrap();
         let extra = axum::Router::new().route("/longshore/v1/extra", axum::routing::get(|| async { "more" }));
         let server = super::serve(listener, handle.clone(), extra, shutdown.clone());
         let server = tokio::spawn(async move { server.await.unwrap() });

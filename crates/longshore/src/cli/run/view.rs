@@ -18,7 +18,7 @@ use super::outcome::Outcome;
 use crate::local::report::{ContainerReport, MomentReport, PullReport, TaskReport};
 
 /// Events that only explain.
-const QUIET: [&str; 12] = [
+const QUIET: [&str; 13] = [
     "accepted",
     "creating",
     "created",
@@ -31,10 +31,11 @@ const QUIET: [&str; 12] = [
     "adopted",
     "not_restarted",
     "removed",
+    "credentials",
 ];
 
 /// Events that are told even where containers have a line of their own.
-const LOUD: [&str; 10] = [
+const LOUD: [&str; 11] = [
     "image_failed",
     "volume_failed",
     "start_failed",
@@ -45,6 +46,7 @@ const LOUD: [&str; 10] = [
     "vanished",
     "report_failed",
     "waits_for_resources",
+    "no_credentials",
 ];
 
 /// Cells of the bar of a pull.

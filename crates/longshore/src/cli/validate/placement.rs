@@ -13,6 +13,7 @@ use super::super::definition::DefinitionFile;
 use super::super::temporary::{self, Temporary};
 use super::super::{Failure, Global, text};
 use crate::local::report::TaskReport;
+use crate::plane::roles::Choice;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,7 +42,7 @@ pub(super) async fn look(global: &Global, file: &DefinitionFile) -> Result<Vec<C
         let instance = temporary::ready(&connected.client).await?;
         return checks(&connected, &instance, &definition).await;
     }
-    let mut temporary = match Temporary::start().await {
+    let mut temporary = match Temporary::start(Choice::None).await {
         Ok(temporary) => temporary,
         // Without a Docker Engine nothing can be placed, and that is the answer.
         Err(failure) => return Ok(vec![Check::new("docker", false, failure.to_string())]),

@@ -96,9 +96,14 @@ impl Home {
         self.engine.labelled(&format!("com.amazonaws.ecs.cluster={}", self.cluster))
     }
 
+    /// Starts `longshore local` on a free port, with further arguments and variables.
+    pub(crate) fn local_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Local> {
+        Local::start(self, arguments, environment)
+    }
+
     /// Starts `longshore local`, on a free port.
     pub(crate) fn local(&self) -> Result<Local> {
-        Local::start(self)
+        self.local_with(&[], &[])
     }
 }
 
@@ -132,8 +137,9 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    fn start(home: &Home) -> Result<Self> {
+    fn start(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         let mut command = home.command(&["--json", "local", "--port", "0"]);
+        command.args(arguments).envs(environment.iter().copied());
         command.stderr(Stdio::inherit());
         let mut child = command.spawn().context("starting longshore local")?;
         let mut out = BufReader::new(child.stdout.take().context("no output")?);
@@ -152,10 +158,21 @@ impl Local {
 
     /// What `GET path` says.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
+        self.exchange(&format!("GET {path}"), "", "")
+    }
+
+    /// Calls an operation of the ECS API.
+    pub(crate) fn call(&self, operation: &str, body: &Value) -> Result<Value> {
+        let target = format!("X-Amz-Target: AmazonEC2ContainerServiceV20141113.{operation}\r\n");
+        self.exchange("POST /", &target, &body.to_string())
+    }
+
+    fn exchange(&self, begin: &str, headers: &str, body: &str) -> Result<Value> {
         let address = self.endpoint.strip_prefix("http://").context("not http")?;
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(LIMIT))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        let length = body.len();
+        write!(stream, "{begin} HTTP/1.0\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n\r\n{body}")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         let (_, body) = text.split_once("\r\n\r\n").context("no body")?;
