@@ -250,7 +250,7 @@ fn sources_that_are_none_are_refused_at_once() -> Result<()> {
         let ended = home.longshore(&["local", "--port", "0", "--task-credentials", source])?;
         assert!(ended.code.is_some_and(|code| code != 0) && ended.stderr.contains(wanted), "{ended:#?}");
     }
-    let open = home.write("open.json", &keys(1, LIMIT)?)?;
+    let open = home.write("open-keys.json", &keys(1, LIMIT)?)?;
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644))?;
     let file = definition(&home, "open", "true")?;
     let mut command = home.command(&["run", &file]);
