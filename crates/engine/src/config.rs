@@ -89,6 +89,8 @@ pub struct HostFacts {
     pub is_pause_image_loaded: bool,
     pub gpu_ids: Vec<String>,
     pub gpu_driver_version: String,
+    /// Which EC2 instance this is; `None` off EC2, and where metadata does not tell: then it is the one it was.
+    pub ec2_instance_id: Option<String>,
 }
 
 /// What registration says beside resources (spec 10 §1.7).

@@ -16,7 +16,7 @@ pub use inspection::{Facts, InspectedStatus};
 pub use state::{
     Attachment, ChosenPorts, Health, MetadataFile, Mount, NamedError, Network, PortBinding, RestartTracker, State,
 };
-pub use work::{Observation, Stage, Work};
+pub use work::{Doubt, Observation, Stage, Work};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub struct Container {
     /// An end that was seen while a transition was under way, with the exit code if the event had one: the inspection
     /// that the transition waits for may be older.
     pub(crate) seen_end: Option<Option<i64>>,
+    /// Since when it could not be looked at.
+    pub(crate) doubt: Option<Doubt>,
     /// The restart count for which its metadata file is being written as ready.
     pub(crate) metadata_write: Option<u64>,
     /// Why it does not move, for people; set by the last look at it.
@@ -59,6 +61,7 @@ impl Container {
             local_image: None,
             stop_error: None,
             seen_end: None,
+            doubt: None,
             metadata_write: None,
             waiting: None,
             is_dirty: true,

@@ -198,6 +198,8 @@ pub enum Effect {
     SendFrame {
         connection: Connection,
         text: String,
+        /// Whether it says that something was taken on.
+        is_promise: bool,
     },
     /// With a close frame where `farewell` is given, else the TCP connection is just dropped.
     CloseSocket {
@@ -214,6 +216,23 @@ pub enum Effect {
         code: i32,
         why: String,
     },
+}
+
+impl Effect {
+    /// Whether it must not go out before all that is known of its task is safe in the store, whatever happens:
+    /// after a crash nobody else could tell that it was made or said. All others only look, end or carry on what the
+    /// store has already, so they may go although the disk is full.
+    pub const fn needs_memory(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateContainer { .. }
+                | Self::CreateVolume { .. }
+                | Self::CreateCgroup { .. }
+                | Self::WriteMetadata { .. }
+                | Self::SubmitTask { .. }
+                | Self::SendFrame { is_promise: true, .. }
+        )
+    }
 }
 
 /// Which form of a container's metadata file.

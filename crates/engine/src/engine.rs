@@ -17,7 +17,7 @@ use crate::fact::Level;
 use crate::flow::{Cx, Deliveries, Fetched};
 use crate::ledger::Totals;
 use crate::register::{RegisterContext, RegisterWant, Registered, Registering};
-use crate::restore::{Restored, restore};
+use crate::restore::{Foreign, Restored, foreign, restore};
 use crate::rows;
 use crate::session::{OPEN_DEADLINE, SessionContext, SessionNote, SessionWant, Sessions};
 use crate::status::TaskStatus;
@@ -48,10 +48,14 @@ pub struct Engine {
     saved_cluster: Option<String>,
     is_known_agent: bool,
     complaints: Vec<String>,
+    /// What the store held of another machine, until it is deleted.
+    foreign: Option<Foreign>,
     follow_backoff: Backoff,
     list_backoff: Backoff,
     has_restored: bool,
     is_listing: bool,
+    /// When the last list was asked for.
+    listed_at: Mono,
     /// Something was seen since the list that is out was asked for.
     lists_again: bool,
     is_ending: bool,
@@ -75,6 +79,8 @@ impl Engine {
     /// An engine with what the store held; the next event is [`Event::Start`].
     pub fn new(config: EngineConfig, seed: u64, stored: Vec<StoredRow>) -> Self {
         let is_checkpointed = config.is_checkpointed;
+        let foreign = foreign(&stored, config.host.ec2_instance_id.as_deref());
+        let stored = if foreign.is_some() { Vec::new() } else { stored };
         let mut core = Core::new(config, seed);
         let Restored { tasks, instance, cluster, availability_zone, is_known_agent, manifest, complaints } =
             restore(stored, &mut core);
@@ -82,7 +88,8 @@ impl Engine {
         Self {
             has_restored: !tasks.is_empty(),
             tasks: tasks.into_iter().map(|(id, task)| (id, Arc::new(task))).collect(),
-            latest_sequence: if is_checkpointed { manifest.unwrap_or(0) } else { -1 },
+            // Spec 10 §1.8, 5.
+            latest_sequence: if is_checkpointed && foreign.is_none() { manifest.unwrap_or(0) } else { -1 },
             manifest_id: None,
             resettle: BTreeSet::new(),
             registering: Registering::new(instance, token),
@@ -92,9 +99,11 @@ impl Engine {
             saved_cluster: cluster,
             is_known_agent,
             complaints,
+            foreign,
             follow_backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10), 2.0, 0.2),
             list_backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10), 2.0, 0.2),
             is_listing: false,
+            listed_at: Mono::default(),
             lists_again: false,
             is_ending: false,
             touched: BTreeSet::new(),
@@ -114,7 +123,7 @@ impl Engine {
             Event::Done { id, outcome } => self.apply_answer(now, id, outcome, &mut step),
             Event::EventsOpened => {
                 self.follow_backoff.reset();
-                self.list(&mut step);
+                self.list(now, &mut step);
             }
             Event::Docker(event) => self.apply_docker(now, &event, &mut step),
             Event::Message { connection, message } => {
@@ -179,6 +188,10 @@ impl Engine {
     fn start(&mut self, now: Now, step: &mut Step) {
         for complaint in std::mem::take(&mut self.complaints) {
             step.agent(Level::Error, "row_unreadable", complaint);
+        }
+        if let Some(foreign) = self.foreign.take() {
+            step.agent(Level::Warn, "state_discarded", foreign.why);
+            step.writes.extend(foreign.deletions);
         }
         let configured =
             if self.core.config.cluster.is_empty() { "default" } else { self.core.config.cluster.as_str() };
@@ -250,10 +263,10 @@ impl Engine {
                 Timer::Poll => {
                     let pause = POLL + self.core.rng.within(POLL_JITTER);
                     self.core.set(Timer::Poll, now.mono + pause);
-                    self.list(step);
+                    self.list(now, step);
                 }
                 Timer::FollowEvents => self.follow(step),
-                Timer::List => self.list(step),
+                Timer::List => self.list(now, step),
                 Timer::Registration => {
                     self.with_registering(now, step, |registering, now, cx| registering.on_tick(now, cx));
                 }
@@ -406,19 +419,21 @@ impl Engine {
         self.core.ask(step, Route::FollowEvents, Effect::FollowEvents);
     }
 
-    fn list(&mut self, step: &mut Step) {
+    fn list(&mut self, now: Now, step: &mut Step) {
         if self.is_listing {
             self.lists_again = true;
             return;
         }
         self.is_listing = true;
+        self.listed_at = now.mono;
         self.core.ask(step, Route::List, Effect::ListContainers { deadline: LIST_DEADLINE });
     }
 
     fn apply_list(&mut self, now: Now, outcome: Outcome, step: &mut Step) {
         self.is_listing = false;
+        let asked_at = self.listed_at;
         if std::mem::take(&mut self.lists_again) {
-            self.list(step);
+            self.list(now, step);
         }
         let containers = match outcome {
             Outcome::Listed(containers) => containers,
@@ -446,7 +461,7 @@ impl Engine {
                     let listed = docker_id.and_then(|id| by_id.get(id.as_str()).copied());
                     match task.containers[index].work.as_ref().map(|w| w.stage) {
                         Some(Stage::VerifyPause { .. }) => task.compare_restored(cx, index, listed),
-                        _ => task.compare(cx, index, listed),
+                        _ => task.compare(cx, index, listed, asked_at),
                     }
                 }
                 task.settle(cx);
@@ -530,6 +545,10 @@ impl Engine {
             step.write(rows::META, rows::META_CLUSTER, Some(self.core.config.cluster.clone()));
             step.write(rows::META, rows::META_ZONE, Some(availability_zone.clone()));
             step.write(rows::META, rows::META_VERSION, Some(self.core.config.agent.version.clone()));
+            // Where it cannot be told now, the one that was saved holds.
+            if let Some(id) = self.core.config.host.ec2_instance_id.as_ref().filter(|id| !id.is_empty()) {
+                step.write(rows::META, rows::META_EC2_INSTANCE, Some(id.clone()));
+            }
         }
         self.instance = Some(instance_arn);
         self.availability_zone = availability_zone;

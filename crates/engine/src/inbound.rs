@@ -46,7 +46,11 @@ impl Engine {
     }
 
     fn answer(&mut self, step: &mut Step, connection: Connection, message: &Outbound) {
-        let effect = Effect::SendFrame { connection, text: acs::outbound(message) };
+        let is_promise = match message {
+            Outbound::Ack { .. } | Outbound::CredentialsAck { .. } | Outbound::TaskStopVerification { .. } => true,
+            Outbound::HeartbeatAck { .. } | Outbound::Nack { .. } => false,
+        };
+        let effect = Effect::SendFrame { connection, text: acs::outbound(message), is_promise };
         self.core.ask(step, crate::core::Route::Nobody, effect);
     }
 

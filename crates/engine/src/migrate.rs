@@ -21,8 +21,6 @@ use crate::step::{Step, StoredRow};
 
 /// In the `meta` table: the transaction id of the state that was taken over. It is there so that this happens once.
 const META_MOVED_IN: &str = "reference-txid";
-/// In the `meta` table: the EC2 instance on which the state was made; absent off EC2.
-const META_EC2_INSTANCE: &str = "ec2-instance-id";
 
 /// What the store is to hold from now on.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -87,7 +85,7 @@ pub fn migrate(state: &AgentState, txid: u64, now: Timestamp) -> Result<Migrated
         (rows::META_ZONE, metadata.availability_zone.as_str()),
         (rows::META_VERSION, metadata.agent_version.as_str()),
         (rows::META_MANIFEST, sequence.unwrap_or_default()),
-        (META_EC2_INSTANCE, metadata.ec2_instance_id.as_str()),
+        (rows::META_EC2_INSTANCE, metadata.ec2_instance_id.as_str()),
     ] {
         if !value.is_empty() {
             step.write(rows::META, key, Some(value.to_owned()));

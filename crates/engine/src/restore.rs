@@ -12,9 +12,49 @@ use crate::core::Core;
 use crate::image::ImageRecord;
 use crate::rows;
 use crate::status::TaskStatus;
-use crate::step::StoredRow;
+use crate::step::{Row, StoredRow};
 use crate::task::{Admission, Cgroup, MetadataRemoval, Moment, Task, TaskDefinition, TaskState, Volume};
 use crate::time::Mono;
+
+/// State that was made on another EC2 instance: a machine that was started from the image of an old one.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    /// Deletes every row of it.
+    pub deletions: Vec<Row>,
+    /// For people.
+    pub why: String,
+}
+
+/// Whether the rows are of another EC2 instance than this one; then nothing of them holds here, and they must go, or
+/// the next start would mix them with what is new (spec 10 §1.8, spec 20 trap 51). What was taken over from the
+/// reference stays noted, so that it is not taken over again.
+pub(crate) fn foreign(stored: &[StoredRow], here: Option<&str>) -> Option<Foreign> {
+    let here = here.filter(|here| !here.is_empty())?;
+    let saved = stored.iter().find(|row| row.table == rows::META && row.key == rows::META_EC2_INSTANCE)?;
+    let saved = Some(saved.value.as_str()).filter(|saved| !saved.is_empty() && *saved != here)?;
+    let metadata = [
+        rows::META_INSTANCE,
+        rows::META_CLUSTER,
+        rows::META_ZONE,
+        rows::META_VERSION,
+        rows::META_MANIFEST,
+        rows::META_EC2_INSTANCE,
+    ];
+    let tables = [rows::TASK, rows::TASK_STATE, rows::CONTAINER, rows::MOMENT, rows::IMAGE];
+    let deletions = stored
+        .iter()
+        .filter_map(|row| {
+            let table = tables.into_iter().find(|table| row.table == *table);
+            let is_ours = || row.table == rows::META && metadata.contains(&row.key.as_str());
+            let table = table.or_else(|| is_ours().then_some(rows::META))?;
+            Some(Row { table, key: row.key.clone(), value: None })
+        })
+        .collect();
+    let why = format!(
+        "Data mismatch; saved InstanceID '{saved}' does not match current InstanceID '{here}'. The state is discarded, and this machine registers anew"
+    );
+    Some(Foreign { deletions, why })
+}
 
 /// What the store held.
 #[derive(Debug, Default)]
@@ -158,3 +198,6 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ pub(crate) const META_CLUSTER: &str = "cluster-name";
 pub(crate) const META_ZONE: &str = "availability-zone";
 pub(crate) const META_VERSION: &str = "agent-version";
 pub(crate) const META_MANIFEST: &str = "task-manifest-seq-num";
+/// The EC2 instance on which the state was made; absent off EC2.
+pub(crate) const META_EC2_INSTANCE: &str = "ec2-instance-id";
 
 fn json(value: &impl Serialize) -> Option<String> {
     // Invariant: our own state types always serialise; they hold no maps with keys other than text.

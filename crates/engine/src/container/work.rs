@@ -53,10 +53,20 @@ pub struct Observation {
     pub effect: EffectId,
     /// The exit code that the Engine's event carried, for when the inspection fails.
     pub exit_code: Option<i64>,
-    /// Whether an end was seen.
+    /// Whether an end was heard of.
     pub is_exit: bool,
+    /// Whether it stands in a list that was asked for later: then it counts although nothing can be inspected.
+    pub is_certain: bool,
     /// Something else was seen since: look once more afterwards.
     pub again: bool,
+}
+
+/// A container that could not be looked at: what was heard of it may be the end of an earlier run, told twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    pub since: Mono,
+    /// The exit code that was heard.
+    pub exit_code: Option<i64>,
 }
 
 impl Stage {

@@ -489,6 +489,9 @@ impl Core {
                 };
                 match self.images.pulls.remove(key) {
                     Some(pull) => {
+                        if let (true, true, Some(image)) = (pull.waiters.is_empty(), pull.is_needed, &image) {
+                            self.images.remember(image, key.image.as_str(), pull.error.is_none(), now.wall);
+                        }
                         let result = PullResult { error: pull.error, image, was_pulled: pull.is_needed };
                         vec![(pull.waiters, Fetched::Pulled(result))]
                     }

@@ -145,6 +145,7 @@ impl Task {
         };
         let route = Route::Container(self.id().clone(), index);
         let effect = cx.core.ask_in_turn(cx.step, cx.now, route, effect);
+        self.containers[index].doubt = None;
         self.containers[index].begin(Stage::Start(effect), cx.now);
     }
 

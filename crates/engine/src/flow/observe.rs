@@ -8,13 +8,14 @@ use wire::docker::{self, ContainerSummary};
 use super::Cx;
 use super::launch::INSPECT;
 use super::stop::vanished;
-use crate::container::{Facts, InspectedStatus, Observation, Stage};
+use crate::container::{Doubt, Facts, InspectedStatus, Observation, Stage};
 use crate::core::{Route, Timer};
 use crate::effect::Effect;
 use crate::event::{ContainerAction, FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::status::ContainerStatus;
 use crate::task::Task;
+use crate::time::Mono;
 
 /// How soon containers are compared after an inspection failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -76,7 +77,8 @@ impl Task {
         }
         let Some(id) = container.handle().map(str::to_owned) else { return };
         let effect = cx.core.ask(cx.step, route, Effect::InspectContainer { id, deadline: INSPECT });
-        self.containers[index].observation = Some(Observation { effect, exit_code, is_exit, again: false });
+        self.containers[index].observation =
+            Some(Observation { effect, exit_code, is_exit, is_certain: false, again: false });
     }
 
     pub(crate) fn apply_observation(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
@@ -86,12 +88,18 @@ impl Task {
         }
         if observation.again {
             self.observe(cx, index, observation.exit_code, observation.is_exit);
+            if let Some(next) = &mut self.containers[index].observation {
+                next.is_certain = observation.is_certain;
+            }
             return;
+        }
+        if !matches!(outcome, Outcome::Failed(_)) {
+            self.containers[index].doubt = None;
         }
         match outcome {
             Outcome::Inspected(inspect) => self.apply_inspection(cx, index, &inspect),
-            // Gone, or not to be seen although it was seen to end: what the event said must do.
-            Outcome::Failed(failure) if failure.kind == FailureKind::NotFound || observation.is_exit => {
+            // Gone, or not to be seen although it is listed as ended: what was heard must do.
+            Outcome::Failed(failure) if failure.kind == FailureKind::NotFound || observation.is_certain => {
                 if self.containers[index].is_stopped() || !self.containers[index].state.known.is_running() {
                     return;
                 }
@@ -99,7 +107,8 @@ impl Task {
                     self.containers[index].seen_end = Some(observation.exit_code);
                     return;
                 }
-                let error = (!observation.is_exit).then(vanished);
+                let is_heard = observation.is_exit || observation.is_certain;
+                let error = (!is_heard).then(vanished);
                 if error.is_some() {
                     self.note_on(cx, index, Fact::Vanished);
                 }
@@ -108,8 +117,18 @@ impl Task {
                 }
                 self.apply_exit(cx, index, &Facts { status: InspectedStatus::Stopped, error, exit_code: None });
             }
-            // Not to be seen just now: the next list shows whether it is worth another look.
-            Outcome::Failed(_) => cx.core.set_no_later(Timer::List, cx.now.mono + LOOK_AGAIN),
+            // Not to be seen just now, and an event alone proves nothing: it may be an old one that was told twice,
+            // and a task that is called stopped while it runs is worse than one that is called stopped late. The
+            // next list decides.
+            Outcome::Failed(_) => {
+                let container = &mut self.containers[index];
+                if observation.is_exit && container.work.is_some() {
+                    container.seen_end = Some(observation.exit_code.or(container.seen_end.flatten()));
+                }
+                let known = container.doubt.unwrap_or(Doubt { since: cx.now.mono, exit_code: None });
+                container.doubt = Some(Doubt { exit_code: observation.exit_code.or(known.exit_code), ..known });
+                cx.core.set_no_later(Timer::List, cx.now.mono + LOOK_AGAIN);
+            }
             _ => {}
         }
     }
@@ -145,8 +164,8 @@ impl Task {
         }
     }
 
-    /// Compares with what the Engine lists: looks at those that differ.
-    pub(crate) fn compare(&mut self, cx: &mut Cx<'_>, index: usize, listed: Option<&ContainerSummary>) {
+    /// Compares with what the Engine lists, as it was asked to at some moment: looks at those that differ.
+    pub(crate) fn compare(&mut self, cx: &mut Cx<'_>, index: usize, listed: Option<&ContainerSummary>, asked_at: Mono) {
         if self.state.is_being_removed || self.containers[index].work.is_some() {
             return;
         }
@@ -159,8 +178,16 @@ impl Task {
             return;
         }
         let differs = container.state.known.is_running() && (!runs || container.definition.has_health_check);
+        let doubt = container.doubt.filter(|doubt| doubt.since < asked_at);
+        if doubt.is_some() && runs {
+            self.containers[index].doubt = None;
+        }
         if differs {
-            self.observe(cx, index, None, false);
+            self.observe(cx, index, doubt.and_then(|doubt| doubt.exit_code), false);
+            // Invariant: a start clears the doubt, so nothing began to run between what was heard and this list.
+            if let (Some(_), false, Some(observation)) = (doubt, runs, &mut self.containers[index].observation) {
+                observation.is_certain = true;
+            }
         }
     }
 
@@ -244,3 +271,6 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,15 @@ impl Images {
         is_pulled: bool,
         now: Timestamp,
     ) {
+        self.remember(facts, name, is_pulled, now);
+        if let Some(record) = self.records.get_mut(&facts.id) {
+            record.holders.insert((task.clone(), container.to_owned()));
+        }
+    }
+
+    /// An image is here under a name, whether or not anybody still waits for it: one that was pulled for a task that
+    /// stopped meanwhile would otherwise stay for ever.
+    pub(crate) fn remember(&mut self, facts: &ImageFacts, name: &str, is_pulled: bool, now: Timestamp) {
         for (id, record) in &mut self.records {
             // A tag that moved belongs to its new image only.
             if *id != facts.id && record.names.remove(name) {
@@ -77,7 +86,6 @@ impl Images {
         });
         let is_news = record.names.insert(name.to_owned()) || (is_pulled && !record.is_pull_complete);
         record.is_pull_complete |= is_pulled;
-        record.holders.insert((task.clone(), container.to_owned()));
         if is_news {
             self.changed.insert(facts.id.clone());
         }

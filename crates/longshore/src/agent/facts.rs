@@ -78,14 +78,20 @@ pub(super) async fn machine(config: &Config, imds: &Imds) -> Result<Machine, Exi
     if imds.is_blackholed() {
         return Ok(machine);
     }
-    if config.identity.use_identity_document {
-        let (document, signature) = tokio::join!(
-            imds.get_patiently(&MetadataItem::IdentityDocument),
-            imds.get_patiently(&MetadataItem::IdentitySignature)
-        );
-        machine.identity_document = document.unwrap_or_default();
-        machine.identity_signature = signature.unwrap_or_default();
-    }
+    let patiently = async |item: MetadataItem, is_wanted: bool| match is_wanted {
+        true => imds.get_patiently(&item).await.ok(),
+        false => None,
+    };
+    let wants_identity = config.identity.use_identity_document;
+    let (document, signature, instance_id) = tokio::join!(
+        patiently(MetadataItem::IdentityDocument, wants_identity),
+        patiently(MetadataItem::IdentitySignature, wants_identity),
+        // Whether the stored state is of this machine (spec 10 §1.8).
+        patiently(MetadataItem::InstanceId, config.state.checkpoint)
+    );
+    machine.identity_document = document.unwrap_or_default();
+    machine.identity_signature = signature.unwrap_or_default();
+    machine.host.ec2_instance_id = instance_id;
     if let Ok(mac) = imds.get(&MetadataItem::PrimaryMac).await {
         let (vpc, subnet) = (MetadataItem::VpcId { mac: mac.clone() }, MetadataItem::SubnetId { mac });
         let (vpc, subnet) = tokio::join!(imds.get(&vpc), imds.get(&subnet));

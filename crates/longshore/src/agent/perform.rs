@@ -169,7 +169,7 @@ impl Performer {
                     Err(failure) => Outcome::Failed(failure),
                 }
             }
-            Effect::SendFrame { connection, text } => outside.sockets.send(connection, text).await,
+            Effect::SendFrame { connection, text, .. } => outside.sockets.send(connection, text).await,
             Effect::CloseSocket { connection, farewell } => outside.sockets.close(connection, farewell).await,
             Effect::ForgetCredentials { id } => {
                 outside.vault.forget(&id);

@@ -1,5 +1,6 @@
 //! The loop that drives the engine: take a fact, remember, tell, act.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use engine::fact::Level;
@@ -16,8 +17,8 @@ use super::{ExitReport, FAREWELL, Outside, perform};
 const INBOX: usize = 1024;
 /// Facts that may share one commit.
 const BATCH: usize = 128;
-/// How long commits are tried again before the agent goes on without.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(2);
+/// How soon rows that the store did not take are tried again.
+const COMMIT_RETRY: Duration = Duration::from_secs(1);
 
 /// Drives the engine until it asks to end.
 pub(super) async fn drive(
@@ -31,32 +32,34 @@ pub(super) async fn drive(
     let performer = perform::Performer::new(outside, inbox.clone());
     let published = performer.published().clone();
     published.desk().open(inbox);
-    let mut ledger = Ledger { store, owed: Vec::new(), has_complained: false };
+    let mut ledger = Ledger::new(store);
     let now = || Now { mono: Mono(began.elapsed()), wall: Timestamp::now() };
     let mut next = Some(Event::Start);
     let mut is_ending = false;
     loop {
         let event = match next.take() {
-            Some(event) => event,
+            Some(event) => Some(event),
             None => {
                 let due = engine.deadline().map(|at| tokio::time::Instant::from_std(began + at.0));
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled(), if !is_ending => {
                         is_ending = true;
-                        Event::Terminate
+                        Some(Event::Terminate)
                     }
-                    fact = facts.recv() => fact.unwrap_or(Event::Terminate),
-                    () = sleep_until(due) => Event::Tick,
+                    fact = facts.recv() => Some(fact.unwrap_or(Event::Terminate)),
+                    () = sleep_until(due) => Some(Event::Tick),
+                    () = sleep_until(ledger.retry_at) => None,
                 }
             }
         };
-        let mut step = engine.handle(now(), event);
+        let mut step = event.map(|event| engine.handle(now(), event)).unwrap_or_default();
         for _ in 0..BATCH {
             let Ok(event) = facts.try_recv() else { break };
             join(&mut step, engine.handle(now(), event));
         }
         ledger.commit(std::mem::take(&mut step.writes)).await;
+        step.effects = ledger.let_out(std::mem::take(&mut step.effects));
         for note in &step.notes {
             log(note);
             published.tell(Timestamp::now(), note);
@@ -99,51 +102,75 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     }
 }
 
-/// The store, and what it still has to take.
+/// The store, what it still has to take, and what waits for that.
 struct Ledger {
     store: Option<StoreThread>,
-    owed: Vec<Write>,
-    has_complained: bool,
+    /// The last value of each row that is not in the store yet.
+    owed: BTreeMap<(&'static str, String), Option<String>>,
+    held: Vec<(EffectId, Effect)>,
+    /// When rows that could not be written are tried again.
+    retry_at: Option<tokio::time::Instant>,
 }
 
 impl Ledger {
-    /// Makes rows durable before anything leaves. A store that fails for long (a full disk) does not stop the
-    /// tasks: the agent goes on, says so, and hands the rows in later.
+    fn new(store: Option<StoreThread>) -> Self {
+        Self { store, owed: BTreeMap::new(), held: Vec::new(), retry_at: None }
+    }
+
+    /// Makes rows durable before anything leaves. A store that fails (a full disk) stops no task: see [`Self::let_out`].
     async fn commit(&mut self, rows: Vec<Row>) {
         let Some(store) = &self.store else { return };
-        if rows.is_empty() && self.owed.is_empty() {
+        self.owed.extend(rows.into_iter().map(|row| ((row.table, row.key), row.value)));
+        if self.owed.is_empty() {
             return;
         }
-        let rows = rows.into_iter().map(|row| Write { table: row.table.to_owned(), key: row.key, value: row.value });
-        self.owed.extend(rows);
-        let began = Instant::now();
-        loop {
-            match store.commit(self.owed.clone()).await {
-                Ok(()) => {
-                    self.owed.clear();
-                    if std::mem::take(&mut self.has_complained) {
-                        info!("state is written again");
-                    }
-                    return;
+        match store.commit(self.writes()).await {
+            Ok(()) => {
+                self.owed.clear();
+                if self.retry_at.take().is_some() {
+                    info!("state is written again");
                 }
-                Err(failure) => {
-                    if !self.has_complained {
-                        error!(critical = true, error = %failure, "state cannot be written; free some disk space");
-                        self.has_complained = true;
-                    }
-                    if began.elapsed() > COMMIT_PATIENCE {
-                        return;
-                    }
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(failure) => {
+                let next = tokio::time::Instant::now() + COMMIT_RETRY;
+                if self.retry_at.replace(next).is_none() {
+                    error!(
+                        critical = true,
+                        error = %failure,
+                        "state cannot be written, so no task is accepted and nothing new is made; free some disk space"
+                    );
                 }
             }
         }
     }
 
+    fn writes(&self) -> Vec<Write> {
+        let write = |((table, key), value): (&(&'static str, String), &Option<String>)| Write {
+            table: (*table).to_owned(),
+            key: key.clone(),
+            value: value.clone(),
+        };
+        self.owed.iter().map(write).collect()
+    }
+
+    /// The effects that may start now. While rows are owed, what would be lost by a crash waits: what is made, what is
+    /// reported, and what acknowledges; to look, to stop and to remove goes on.
+    fn let_out(&mut self, effects: Vec<(EffectId, Effect)>) -> Vec<(EffectId, Effect)> {
+        if self.owed.is_empty() {
+            let mut all = std::mem::take(&mut self.held);
+            all.extend(effects);
+            return all;
+        }
+        let (held, free): (Vec<_>, Vec<_>) = effects.into_iter().partition(|(_, effect)| effect.needs_memory());
+        self.held.extend(held);
+        free
+    }
+
     async fn close(&mut self) {
+        let writes = self.writes();
         if let Some(store) = &self.store {
-            if !self.owed.is_empty() {
-                let _ = store.commit(std::mem::take(&mut self.owed)).await;
+            if !writes.is_empty() {
+                let _ = store.commit(writes).await;
             }
             store.close().await;
         }
@@ -170,3 +197,6 @@ fn log(note: &engine::fact::Note) {
         Level::Error => line!(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ impl Wanted {
         let alive = tasks.values().filter(|task| task.state.known < TaskStatus::Stopped);
         for container in alive.flat_map(|task| &task.containers).filter(|container| !container.is_stopped()) {
             wanted.names.insert(FullName::of(container.definition.image.as_str()));
+            // One that waits for its turn has not looked at its image yet, and may name it by digest.
+            wanted.digests.extend(container.definition.image.digest().map(|digest| digest.to_string()));
             wanted.digests.extend(container.state.image_digest.as_ref().map(ToString::to_string));
         }
         for key in images.pulls.keys().chain(images.resolutions.keys()) {

@@ -571,3 +571,31 @@ fn pauses_double_up_to_a_day() {
         .collect();
     assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1440, 1440]);
 }
+
+#[test]
+fn one_that_was_pulled_for_a_task_that_stopped_meanwhile_goes_too() {
+    let mut world = World::new(|_| {});
+    world.is_holding_back = true;
+    let task = world.task("t1", "r/a:1");
+    world.answer_first("resolve");
+    world.stop(&task);
+    world.docker.image("i1", &["r/a:1"], &[]);
+    world.answer_first("pull");
+    world.answer_first("look");
+    world.is_holding_back = false;
+    world.pass(120 * MINUTE);
+    assert!(world.docker.images.is_empty(), "{}", world.transcript);
+}
+
+#[test]
+fn a_digest_is_wanted_by_a_task_that_has_not_looked_at_it_yet() {
+    let mut world = World::new(|_| {});
+    world.is_holding_back = true;
+    let task = world.task("t1", "r/a@sha256:1");
+    let task = std::sync::Arc::make_mut(world.engine.tasks.get_mut(&task).unwrap());
+    task.containers[0].state.image_digest = None;
+    world.engine.core.images.pulls.clear();
+    let wanted = keep::Wanted::new(&world.engine.tasks, &world.engine.core.images);
+    assert!(wanted.has_digest_of(&["other/name@sha256:1".to_owned()]));
+    assert!(!wanted.has_digest_of(&["other/name@sha256:2".to_owned()]));
+}

@@ -222,6 +222,17 @@ impl World {
         task_id
     }
 
+    /// A task is told to stop.
+    pub(super) fn stop(&mut self, task: &TaskId) {
+        let mut step = Step::default();
+        self.engine.touch(self.now(), task, &mut step, |task, cx| {
+            task.stop(None);
+            task.settle(cx);
+        });
+        self.take(step);
+        self.handle(Event::Tick);
+    }
+
     pub(super) fn ask(&mut self, ask: ImageRequest) -> Option<ImageAnswer> {
         self.requests += 1;
         let request = self.requests;
