@@ -12,7 +12,7 @@ use wire::docker::{self, ContainerInspect, ContainerSummary};
 use wire::ids::DockerId;
 
 use crate::dice::Dice;
-use crate::images::Images;
+use crate::images::{Images, Removal, User};
 use crate::workload::Behavior;
 
 /// Which container of which task: its labels.
@@ -38,6 +38,7 @@ pub(crate) struct Container {
     /// (protocol, host port, container port).
     pub(crate) ports: Vec<(String, u16, u16)>,
     pub(crate) volumes: BTreeSet<String>,
+    pub(crate) cgroup: Option<String>,
     /// Whose process namespace it lives in.
     pub(crate) pid_of: Option<String>,
     /// World time of the last change of `status`.
@@ -69,11 +70,20 @@ pub(crate) struct Performed {
     pub(crate) later: Vec<(Duration, Later)>,
     /// The owner, when a container was started for the first time.
     pub(crate) first_start: Option<Owner>,
+    /// Names and ids of images that are no more.
+    pub(crate) gone: Vec<String>,
 }
 
 impl From<Outcome> for Performed {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, takes: Duration::ZERO, events: Vec::new(), later: Vec::new(), first_start: None }
+        Self {
+            outcome,
+            takes: Duration::ZERO,
+            events: Vec::new(),
+            later: Vec::new(),
+            first_start: None,
+            gone: Vec::new(),
+        }
     }
 }
 
@@ -112,6 +122,10 @@ pub(crate) fn is_docker(effect: &Effect) -> bool {
             | Effect::CloseSocket { .. }
             | Effect::ForgetCredentials { .. }
             | Effect::FindHostPorts { .. }
+            | Effect::CreateCgroup { .. }
+            | Effect::RemoveCgroup { .. }
+            | Effect::WriteMetadata { .. }
+            | Effect::RemoveMetadata { .. }
             | Effect::Exit { .. }
     )
 }
@@ -152,12 +166,25 @@ impl Daemon {
         }
         match effect {
             Effect::Ping { .. } => Outcome::Done.into(),
-            Effect::ListContainers { .. } => Outcome::Listed(self.containers.values().map(summary).collect()).into(),
+            Effect::ListContainers { .. } => {
+                Outcome::Listed(self.containers.values().filter(|c| !c.is_strange()).map(summary).collect()).into()
+            }
+            Effect::ListAllContainers { .. } => Outcome::Listed(self.containers.values().map(summary).collect()).into(),
+            Effect::ListImages { .. } => self.images.list().into(),
+            Effect::MeasureDisk { .. } => self.images.disk().into(),
+            Effect::LoadPauseImage { .. } => {
+                self.images.load_pause();
+                Outcome::Done.into()
+            }
             Effect::ResolveDigest { image, .. } => self.images.resolve(image).into(),
             Effect::InspectImage { image } => self.images.inspect(image).into(),
             Effect::Pull { image, .. } => self.images.pull(image).into(),
             Effect::TagImage { source, target, .. } => self.images.tag(source, target).into(),
-            Effect::RemoveImage { image, .. } => self.images.remove(image).into(),
+            Effect::RemoveImage { image, .. } => {
+                let users = self.users(self.images.id(image).as_deref());
+                let Removal { outcome, gone } = self.images.remove(image, &users);
+                Performed { gone, ..outcome.into() }
+            }
             Effect::CreateVolume { name, driver, .. } => {
                 if driver == "broken" {
                     return fail(FailureKind::NotFound, "error looking up volume plugin broken: plugin not found");
@@ -268,6 +295,7 @@ impl Daemon {
             error: String::new(),
             ports,
             volumes,
+            cgroup: host["CgroupParent"].as_str().filter(|parent| !parent.is_empty()).map(str::to_owned),
             pid_of,
             since: now.at,
         };
@@ -356,6 +384,55 @@ impl Daemon {
         Performed { takes: after + Duration::from_millis(2), later: vec![(after, exit)], ..Outcome::Done.into() }
     }
 
+    /// Containers that use an image, those that run first.
+    pub(crate) fn users(&self, id: Option<&str>) -> Vec<User> {
+        let mut users: Vec<User> = self
+            .containers
+            .values()
+            .filter(|c| Some(c.image.as_str()) == id)
+            .map(|c| User { container: c.name.clone(), runs: c.status == Status::Running })
+            .collect();
+        users.sort_by_key(|user| !user.runs);
+        users
+    }
+
+    /// Somebody else runs a container of a local image.
+    pub(crate) fn run_stranger(&mut self, image: &str, now: Moment, dice: &mut Dice) {
+        let id = dice.hex(64);
+        let container = Container {
+            name: format!("stranger-{}", &id[..6]),
+            owner: (String::new(), id.clone()),
+            image: image.to_owned(),
+            status: Status::Running,
+            run: 1,
+            created_at: now.wall,
+            started_at: Some(now.wall),
+            finished_at: None,
+            exit_code: 0,
+            is_oom: false,
+            error: String::new(),
+            health: None,
+            ports: Vec::new(),
+            volumes: BTreeSet::new(),
+            cgroup: None,
+            pid_of: None,
+            since: now.at,
+            id: id.clone(),
+        };
+        self.containers.insert(id, container);
+    }
+
+    /// The machine is another one, made of an image of this one: nothing runs, and nothing is anybody's.
+    pub(crate) fn become_another(&mut self, now: Moment) {
+        for container in self.containers.values_mut() {
+            if container.status == Status::Running {
+                end(container, 137, false, now);
+            }
+            container.owner = (String::new(), container.id.clone());
+        }
+        self.volumes.values_mut().for_each(|is_strange| *is_strange = true);
+    }
+
     /// Removes it, whatever it does.
     pub(crate) fn remove(&mut self, id: &str) -> Performed {
         let was_running = self.containers.remove(id).is_some_and(|c| c.status == Status::Running);
@@ -415,6 +492,13 @@ impl Daemon {
     }
 }
 
+impl Container {
+    /// Whether it is of no task.
+    pub(crate) fn is_strange(&self) -> bool {
+        self.owner.0.is_empty()
+    }
+}
+
 fn end(container: &mut Container, code: i64, is_oom: bool, now: Moment) -> Vec<DockerEvent> {
     container.status = Status::Exited;
     container.since = now.at;
@@ -449,6 +533,7 @@ fn summary(container: &Container) -> ContainerSummary {
         id: container.id.clone(),
         names: vec![format!("/{}", container.name)],
         image_id: container.image.clone(),
+        created: Some(container.created_at),
         state: word(container.status),
         ..ContainerSummary::default()
     }

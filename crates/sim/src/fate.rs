@@ -6,6 +6,7 @@ use engine::{Effect, Failure, FailureKind, Outcome};
 
 use crate::daemon::is_docker;
 use crate::dice::Dice;
+use crate::host::is_of_host;
 use crate::profile::Profile;
 
 /// What will become of one effect.
@@ -76,7 +77,7 @@ pub(crate) fn fate(effect: &Effect, profile: &Profile, dice: &mut Dice) -> Fate 
     let (after, deadline) = times(effect, dice);
     let reply = dice.millis(0, 15);
     let mut fate = Fate { applies: Some(after), reply: Some(reply), instead: None, deadline };
-    if is_docker(effect) {
+    if is_docker(effect) || is_of_host(effect) {
         docker_fate(effect, profile, dice, &mut fate);
     } else if !matches!(
         effect,

@@ -6,6 +6,7 @@
 mod daemon;
 mod dice;
 mod fate;
+mod host;
 mod images;
 mod oracle;
 mod profile;
@@ -32,8 +33,19 @@ pub struct Options {
     pub keeps_trace: bool,
     /// Crash the agent at this point, counted from 1, and nowhere else.
     pub crash_point: Option<u64>,
+    /// What becomes of effects that are under way when the agent crashes; else chance decides.
+    pub under_way: Option<UnderWay>,
     /// Compare rows with tasks after every step, which some seeds do anyway.
     pub checks_rows: bool,
+}
+
+/// What becomes of effects that are out when the agent ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnderWay {
+    /// They take place, and nobody hears of it.
+    Kept,
+    /// They never take place.
+    Lost,
 }
 
 /// What a run was.
@@ -60,6 +72,7 @@ pub struct Failure {
     pub seed: u64,
     pub profile: &'static str,
     pub crash_point: Option<u64>,
+    pub under_way: Option<UnderWay>,
     pub why: String,
     pub at: Duration,
     /// All lines of the run up to there.
@@ -75,12 +88,31 @@ impl fmt::Display for Failure {
         for line in &self.trace[first..] {
             writeln!(f, "{line}")?;
         }
-        writeln!(f, "seed {} profile {} failed at {:?}: {}", self.seed, self.profile, self.at, self.why)?;
-        write!(f, "replay: cargo run -p sim -- --seed {} --profile {} --trace", self.seed, self.profile)?;
-        match self.crash_point {
-            Some(point) => write!(f, " --crash-at {point}"),
-            None => Ok(()),
-        }
+        write!(f, "{}", self.brief())
+    }
+}
+
+impl Failure {
+    /// What was broken, and the command that shows it again.
+    pub fn brief(&self) -> String {
+        let Self { seed, profile, at, why, .. } = self;
+        let crash = self.crash_point.map(|point| format!(" --crash-at {point}")).unwrap_or_default();
+        let under_way = match self.under_way {
+            Some(UnderWay::Kept) => " --under-way kept",
+            Some(UnderWay::Lost) => " --under-way lost",
+            None => "",
+        };
+        format!(
+            "seed {seed} profile {profile} failed at {at:?}: {why}\nreplay: cargo run -p sim -- --seed {seed} --profile {profile} --trace{crash}{under_way}"
+        )
+    }
+}
+
+impl Report {
+    /// All crashes that can be tried: before and after each commit and each effect, with what was under way done and
+    /// not done.
+    pub fn crashes(&self) -> impl Iterator<Item = (u64, UnderWay)> + use<> {
+        (1..=self.crash_points).flat_map(|point| [(point, UnderWay::Kept), (point, UnderWay::Lost)])
     }
 }
 
@@ -126,6 +158,7 @@ fn once(seed: u64, profile: Profile, options: Options) -> Result<Report, Box<Fai
             seed,
             profile: profile.name,
             crash_point: options.crash_point,
+            under_way: options.under_way,
             why,
             at: world.now,
             trace,

@@ -1,6 +1,9 @@
 //! What must hold: after every step, now and then, and at the end.
 
-use std::collections::BTreeMap;
+mod images;
+mod memory;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +20,10 @@ use crate::service::Service;
 use crate::store::Store;
 use crate::world::World;
 
+pub(crate) use images::{check_gone, images_left};
+
 /// What the world remembers for its judgements.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Oracle {
     checks_rows: bool,
     pub(crate) rows: u64,
@@ -27,6 +32,11 @@ pub(crate) struct Oracle {
     past: BTreeMap<Owner, Past>,
     /// When containers were removed.
     removed: BTreeMap<String, Duration>,
+    /// Whether the wall clock ever went back, so that ages mean little.
+    pub(crate) has_gone_back: bool,
+    /// Questions about images: in which life, and when.
+    image_questions: BTreeMap<u64, (u64, Duration)>,
+    pub(crate) image_answers: BTreeSet<u64>,
 }
 
 /// What one container of a task went through, over all its Docker containers.
@@ -43,7 +53,7 @@ const MOST_STEPS: u64 = 4000;
 
 impl Oracle {
     pub(crate) fn new(checks_rows: bool) -> Self {
-        Self { checks_rows, rows: 0, minute: 0, steps_in_minute: 0, past: BTreeMap::new(), removed: BTreeMap::new() }
+        Self { checks_rows, rows: 0, minute: 0, steps_in_minute: 0, past: BTreeMap::new(), ..Self::default() }
     }
 
     pub(crate) fn count(&mut self, now: Duration, event: &Event) -> Result<(), String> {
@@ -117,7 +127,9 @@ impl Oracle {
         if !self.checks_rows {
             return Ok(());
         }
-        for (id, task) in views {
+        // Of several views of a task in one commit the last one is what is stored.
+        let last: BTreeMap<&TaskId, &Option<Arc<Task>>> = views.iter().map(|(id, task)| (id, task)).collect();
+        for (id, task) in last {
             let Some(task) = task else { continue };
             let same = |table: &str, key: &str, value: Option<String>| {
                 if store.get(table, key) == value.as_deref() {
@@ -136,8 +148,10 @@ impl Oracle {
     }
 }
 
-/// An effect is about to go out: acknowledgements come after what they acknowledge is safe.
+/// An effect is about to go out: nothing is made or said before it is stored, and nothing in use is removed.
 pub(crate) fn check_effect(world: &World, effect: &Effect) -> Result<(), String> {
+    images::check_effect(world, effect)?;
+    memory::check_effect(world, effect)?;
     let Effect::SendFrame { text, .. } = effect else { return Ok(()) };
     for (arn, is_stop) in world.service.acknowledges(text) {
         if world.service.is_stopped(&arn) {
@@ -203,6 +217,7 @@ fn check_task(world: &World, engine: &Engine, id: &TaskId, task: &Task) -> Resul
     let core = engine.core();
     let is_out = |effect: EffectId| world.in_flight.contains_key(&effect);
     let is_pending = |effect: EffectId| core.is_awaited(effect);
+    let is_removing = world.in_flight.values().any(|name| *name == "RemoveImage");
     for (index, container) in task.containers.iter().enumerate() {
         let waiter = (id.clone(), index);
         let name = container.name();
@@ -220,20 +235,23 @@ fn check_task(world: &World, engine: &Engine, id: &TaskId, task: &Task) -> Resul
             | Stage::StopInspect(effect)
             | Stage::StopPing(effect)
             | Stage::Load(effect)
+            | Stage::Metadata(effect)
             | Stage::Verify(effect)
             | Stage::Remove(effect) => is_pending(effect) && is_out(effect),
             Stage::Resolve => core.images.resolutions.iter().any(|(key, resolution)| {
                 resolution.waiters.contains(&waiter)
                     && match resolution.stage {
                         ResolutionStage::Local(effect) | ResolutionStage::Registry(effect) => is_out(effect),
-                        ResolutionStage::AfterRemoval => true,
+                        ResolutionStage::AfterRemoval => is_removing,
                         ResolutionStage::Pause => core.has_timer(&Timer::Resolution(key.clone())),
                     }
             }),
             Stage::Pull => core.images.pulls.iter().any(|(key, pull)| {
                 pull.waiters.contains(&waiter)
                     && match pull.stage {
-                        PullStage::Waiting => core.images.pulls.values().any(|other| other.stage.has_slot()),
+                        PullStage::Waiting => {
+                            is_removing || core.images.pulls.values().any(|other| other.stage.has_slot())
+                        }
                         PullStage::Pulling(effect) | PullStage::Tagging(effect) | PullStage::Looking(effect) => {
                             is_out(effect)
                         }
@@ -362,12 +380,17 @@ pub(crate) fn compare_with_truth(world: &World) -> Result<(), String> {
 /// Everything is over: nothing may be left.
 pub(crate) fn at_end(world: &World) -> Result<(), String> {
     let Some(engine) = &world.engine else { return Err("no engine at the end".into()) };
-    if let Some(container) = world.daemon.containers.values().next() {
+    if let Some(container) = world.daemon.containers.values().find(|c| !c.is_strange()) {
         return Err(format!("container {} of {:?} is left, {:?}", container.name, container.owner, container.status));
     }
-    if let Some((name, _)) = world.daemon.volumes.iter().find(|(name, _)| name.starts_with("ecs-")) {
+    let is_left = |(name, is_strange): &(&String, &bool)| name.starts_with("ecs-") && !**is_strange;
+    if let Some((name, _)) = world.daemon.volumes.iter().find(is_left) {
         return Err(format!("volume {name} is left"));
     }
+    if let Some(cgroup) = world.host.cgroups.first() {
+        return Err(format!("cgroup {cgroup} is left"));
+    }
+    images::at_end(world)?;
     for table in ["task", "task_state", "container", "moment"] {
         if let Some(key) = world.store.keys(table).next() {
             return Err(format!("row {key} of table {table} is left"));
@@ -424,6 +447,7 @@ pub(crate) fn not_at_rest(world: &World) -> String {
             ));
         }
     }
+    left.extend(images_left(world));
     left.push(format!("in flight: {:?}", world.in_flight));
     format!("not at rest: {}", left.join("; "))
 }

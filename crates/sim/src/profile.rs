@@ -29,6 +29,11 @@ pub struct Profile {
     pub double_message: f64,
     pub socket_cuts: u64,
     pub clock_jumps: u64,
+    /// Commits that take long, and times at which the disk takes none.
+    pub slow_disk: f64,
+    pub disk_outages: u64,
+    /// Restarts of the agent on another machine, or with another cluster configured.
+    pub moves: f64,
     /// Crashes of the agent: per step, at a random point between its commit and its effects.
     pub crash: f64,
 }
@@ -49,6 +54,9 @@ const CALM: Profile = Profile {
     double_message: 0.0,
     socket_cuts: 0,
     clock_jumps: 0,
+    slow_disk: 0.0,
+    disk_outages: 0,
+    moves: 0.0,
     crash: 0.0,
 };
 
@@ -63,7 +71,9 @@ pub const PROFILES: &[Profile] = &[
     Profile { name: "api", api_fail: 0.25, api_lost: 0.1, double_message: 0.2, ..CALM },
     Profile { name: "sockets", socket_cuts: 6, double_message: 0.2, ..CALM },
     Profile { name: "clock", clock_jumps: 4, ..CALM },
-    Profile { name: "crash", crash: 0.02, ..CALM },
+    Profile { name: "crash", crash: 0.02, slow_disk: 0.2, ..CALM },
+    Profile { name: "disk", crash: 0.01, slow_disk: 0.5, disk_outages: 3, ..CALM },
+    Profile { name: "moves", crash: 0.01, moves: 0.3, ..CALM },
     Profile {
         name: "storm",
         slow: 0.04,
@@ -80,6 +90,9 @@ pub const PROFILES: &[Profile] = &[
         double_message: 0.1,
         socket_cuts: 2,
         clock_jumps: 1,
+        slow_disk: 0.1,
+        disk_outages: 1,
+        moves: 0.03,
         crash: 0.006,
     },
 ];
@@ -101,7 +114,8 @@ impl Profile {
         if self.drop_event > 0.0 || self.daemon_restarts > 0 || self.fail > 0.0 || self.lost > 0.0 {
             None
         } else if self.slow > 0.0 {
-            Some(Duration::from_secs(75))
+            // An end that cannot be looked at is believed once it is listed.
+            Some(Duration::from_secs(180))
         } else {
             Some(Duration::from_secs(25))
         }

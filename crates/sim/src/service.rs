@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::effect::Connection;
 use wire::acs::{self, Inbound, Outbound};
-use wire::ecs::SubmitTaskStateChangeRequest;
+use wire::ecs::{RegisterContainerInstanceRequest, SubmitTaskStateChangeRequest};
 
 use crate::workload::Order;
 
-pub(crate) const INSTANCE: &str = "arn:aws:ecs:us-west-2:111122223333:container-instance/lab/0f1e2d3c";
+const INSTANCE: &str = "arn:aws:ecs:us-west-2:111122223333:container-instance/lab/";
 const CLUSTER_ARN: &str = "arn:aws:ecs:us-west-2:111122223333:cluster/lab";
 
 /// A task as the plane knows it.
@@ -43,6 +43,10 @@ pub(crate) struct Service {
     next_message: u64,
     manifest: Option<String>,
     pub(crate) reports: u64,
+    /// Counts machines: each is another container instance.
+    machine: u64,
+    /// Tasks of machines that are no more.
+    lost: BTreeSet<String>,
     pub(crate) offences: Vec<String>,
 }
 
@@ -57,6 +61,36 @@ fn rank(status: Option<&str>) -> u8 {
 impl Service {
     pub(crate) fn new(orders: Vec<Order>) -> Self {
         Self { orders, ..Self::default() }
+    }
+
+    fn instance(&self) -> String {
+        format!("{INSTANCE}{}", self.machine)
+    }
+
+    /// A registration, or the renewal of one: the instance's ARN.
+    pub(crate) fn register(&mut self, request: &RegisterContainerInstanceRequest) -> String {
+        let instance = self.instance();
+        if let Some(arn) = request.container_instance_arn.as_ref().filter(|arn| **arn != instance) {
+            self.offences.push(format!("{arn} is renewed, but this is {instance}"));
+        }
+        instance
+    }
+
+    /// What ran on a machine that is no more is over.
+    pub(crate) fn begin_anew(&mut self, machine: u64) {
+        self.machine = machine;
+        self.manifest = None;
+        for (arn, told) in &mut self.told {
+            if told.rank < 3 {
+                told.rank = 3;
+                self.lost.insert(wire::ids::TaskArn::from(arn.as_str()).task_id().to_string());
+            }
+        }
+    }
+
+    /// Whether a task was on a machine that is no more.
+    pub(crate) fn is_lost(&self, id: &str) -> bool {
+        self.lost.contains(id)
     }
 
     fn message_id(&mut self) -> String {
@@ -112,7 +146,7 @@ impl Service {
             .collect();
         Inbound::Payload(acs::Payload {
             cluster_arn: CLUSTER_ARN.into(),
-            container_instance_arn: INSTANCE.into(),
+            container_instance_arn: self.instance(),
             message_id,
             seq_num: Some(self.sequence),
             tasks,
@@ -164,7 +198,7 @@ impl Service {
             .collect();
         Inbound::TaskManifest(acs::TaskManifest {
             cluster_arn: CLUSTER_ARN.into(),
-            container_instance_arn: INSTANCE.into(),
+            container_instance_arn: self.instance(),
             message_id,
             timeline: Some(self.sequence),
             tasks,
@@ -230,6 +264,10 @@ impl Service {
             self.offences.push(format!("report of unknown task {arn}"));
             return;
         };
+        if self.lost.contains(wire::ids::TaskArn::from(arn.as_str()).task_id().as_str()) {
+            self.offences.push(format!("report of task {arn}, which was on another machine"));
+            return;
+        }
         let names: BTreeSet<String> = order.task.containers.iter().flatten().map(|c| c.name.clone()).collect();
         let told = self.told.entry(arn.clone()).or_default();
         let new = rank(request.status.as_deref());

@@ -31,6 +31,11 @@ impl Store {
             .collect()
     }
 
+    /// Values of a table.
+    pub(crate) fn values<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |((name, _), _)| name == table).map(|(_, value)| value.as_str())
+    }
+
     /// Keys of a table.
     pub(crate) fn keys<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.keys().filter(move |(name, _)| name == table).map(|(_, key)| key.as_str())

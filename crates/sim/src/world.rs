@@ -1,19 +1,23 @@
 //! The world: a heap of things to come, the engine under test, and the loop that drives it as the agent's
 //! own driver does: handle, commit, start effects, answer each exactly once.
 
+mod driver;
 mod faults;
+mod moves;
+mod strangers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::effect::{Connection, Socket};
 use engine::event::{Closing, DockerEvent};
-use engine::{Effect, EffectId, Engine, EngineConfig, Event, Failure, FailureKind, Mono, Now, Outcome};
+use engine::{Effect, EffectId, Engine, EngineConfig, Event, Failure, FailureKind, Mono, Outcome};
 use jiff::{SignedDuration, Timestamp};
 use wire::acs::Inbound;
 
 use crate::daemon::{Daemon, Later, Moment, Owner, is_docker};
 use crate::dice::Dice;
+use crate::host::{Host, is_of_host};
 use crate::oracle::Oracle;
 use crate::profile::{PROFILES, Profile};
 use crate::service::Service;
@@ -21,6 +25,7 @@ use crate::store::Store;
 use crate::trace::Trace;
 use crate::workload::Behavior;
 use crate::{Options, fate, setting};
+use driver::Driver;
 
 /// Something to come.
 #[derive(Debug, Clone)]
@@ -59,6 +64,17 @@ pub(crate) enum Happening {
     Meddle,
     CutSocket,
     JumpClock,
+    /// A commit that took its time is done; rows that the disk did not take are tried again.
+    Committed {
+        life: u64,
+    },
+    RetryCommit {
+        life: u64,
+    },
+    DiskFull,
+    DiskFree,
+    /// Somebody else on the machine does something with containers and images.
+    Strangers,
     /// The agent is asked to end.
     Terminate,
     Check,
@@ -79,6 +95,10 @@ pub(crate) struct World {
     heap: BTreeMap<(Duration, u64), Happening>,
     sequence: u64,
     pub(crate) daemon: Daemon,
+    pub(crate) host: Host,
+    pub(crate) driver: Driver,
+    /// Counts the machines on which the agent's disk was found.
+    machine: u64,
     pub(crate) service: Service,
     pub(crate) store: Store,
     pub(crate) engine: Option<Engine>,
@@ -129,6 +149,9 @@ impl World {
             heap: BTreeMap::new(),
             sequence: 0,
             daemon: Daemon::new(),
+            host: Host::default(),
+            driver: Driver::default(),
+            machine: 0,
             service: Service::new(orders),
             store: Store::default(),
             engine: None,
@@ -179,6 +202,9 @@ impl World {
         some(self, profile.meddling, Happening::Meddle);
         some(self, profile.socket_cuts, Happening::CutSocket);
         some(self, profile.clock_jumps, Happening::JumpClock);
+        some(self, profile.disk_outages, Happening::DiskFull);
+        let others = self.faults.between(0, 6);
+        some(self, others, Happening::Strangers);
         some(self, 2, Happening::Manifest);
         some(self, u64::from(profile.crash > 0.0), Happening::Terminate);
         self.put(Duration::ZERO, Happening::Boot);
@@ -210,8 +236,8 @@ impl World {
     /// Runs until everything is over, or something is wrong.
     pub(crate) fn run(&mut self) -> Result<(), Stop> {
         loop {
-            let deadline =
-                self.engine.as_ref().and_then(Engine::deadline).map(|Mono(at)| (self.life_began + at).max(self.now));
+            let engine = self.engine.as_ref().filter(|_| !self.driver.is_committing());
+            let deadline = engine.and_then(Engine::deadline).map(|Mono(at)| (self.life_began + at).max(self.now));
             let next = self.heap.first_key_value().map(|((at, _), _)| *at);
             match (deadline, next) {
                 (Some(tick), next) if next.is_none_or(|next| tick < next) => {
@@ -237,7 +263,9 @@ impl World {
     fn is_over(&self) -> bool {
         let Some(engine) = &self.engine else { return false };
         engine.tasks().is_empty()
+            && self.driver.is_at_rest()
             && self.service.is_at_rest()
+            && crate::oracle::images_left(self).is_none()
             && self.in_flight.values().all(|name| *name == "FollowEvents")
             && !self
                 .heap
@@ -253,7 +281,7 @@ impl World {
                 }
             }
             Happening::Answer { life, id, outcome, .. } => {
-                if life == self.life && self.in_flight.remove(&id).is_some() {
+                if life == self.life && self.in_flight.contains_key(&id) {
                     if self.stream == Some(id) {
                         self.stream = None;
                     }
@@ -318,9 +346,20 @@ impl World {
                 let jump = self.faults.seconds(1, 7200);
                 let jump = SignedDuration::try_from(jump).unwrap_or_default();
                 let jump = if self.faults.chance(0.5) { jump } else { -jump };
+                self.oracle.has_gone_back |= jump.is_negative();
                 self.note(|| format!("fault   wall clock jumps by {jump:?}"));
                 self.skew += jump;
             }
+            Happening::Committed { life } => self.committed(life)?,
+            Happening::RetryCommit { life } => self.retry_commit(life)?,
+            Happening::DiskFull => {
+                self.note(|| "fault   the disk is full".into());
+                self.driver.is_disk_full = !self.is_calm;
+                let at = self.now + self.faults.seconds(1, 90);
+                self.put(at, Happening::DiskFree);
+            }
+            Happening::DiskFree => self.driver.is_disk_full = false,
+            Happening::Strangers => self.someone_acts()?,
             Happening::Terminate => self.tell(Event::Terminate)?,
             Happening::Check => {
                 crate::oracle::compare_with_truth(self)?;
@@ -335,6 +374,7 @@ impl World {
                 self.profile = PROFILES[0];
                 self.daemon.is_down = false;
                 self.daemon.images.is_registry_down = false;
+                self.driver.is_disk_full = false;
             }
             Happening::StopAll => {
                 self.note(|| "user    stops everything".into());
@@ -347,68 +387,6 @@ impl World {
             }
         }
         self.oracle.blame(&mut self.daemon, &mut self.service)
-    }
-
-    /// Tells the engine one thing, and does what it wants done, in the driver's order.
-    fn tell(&mut self, event: Event) -> Result<(), Stop> {
-        let now = Now { mono: Mono(self.now.saturating_sub(self.life_began)), wall: self.wall() };
-        let Some(engine) = &mut self.engine else { return Ok(()) };
-        self.steps += 1;
-        self.trace.line(self.now, || crate::show::event(&event));
-        self.oracle.count(self.now, &event)?;
-        let step = engine.handle(now, event);
-        let count = step.effects.len();
-        if self.crashes_here(count) {
-            return self.crash("before its commit");
-        }
-        for row in &step.writes {
-            self.trace.mix(row.table.as_bytes());
-            self.trace.mix(row.key.as_bytes());
-            self.trace.mix(row.value.as_deref().unwrap_or("-").as_bytes());
-        }
-        self.oracle.rows += step.writes.len() as u64;
-        self.store.commit(step.writes);
-        for note in &step.notes {
-            self.trace.line(self.now, || crate::show::note(note));
-        }
-        self.oracle.check_views(&step.views, &self.store)?;
-        if self.crashes_here(count) {
-            return self.crash("after its commit");
-        }
-        for (id, effect) in step.effects {
-            self.effects += 1;
-            self.trace.mix(&id.0.to_le_bytes());
-            let name = crate::show::name(&effect);
-            self.trace.mix(name.as_bytes());
-            self.trace.line(self.now, || crate::show::effect(id, &effect));
-            if let Effect::Exit { code, why } = &effect {
-                if *code == 5 {
-                    return Err(format!("the agent ends for good: {why}"));
-                }
-                return self.crash("by its own decision");
-            }
-            if self.in_flight.insert(id, name).is_some() {
-                return Err(format!("effect number {} is used twice", id.0));
-            }
-            crate::oracle::check_effect(self, &effect)?;
-            self.start(id, effect);
-            if self.crashes_here(count) {
-                return self.crash("after an effect");
-            }
-        }
-        crate::oracle::after_step(self)
-    }
-
-    fn boot(&mut self) -> Result<(), Stop> {
-        if self.engine.is_some() {
-            return Ok(());
-        }
-        self.lives += 1;
-        self.life_began = self.now;
-        self.note(|| "agent   begins".into());
-        let seed = self.crashes.number();
-        self.engine = Some(Engine::new(self.config.clone(), seed, self.store.rows()));
-        self.tell(Event::Start)
     }
 
     fn start(&mut self, id: EffectId, effect: Effect) {
@@ -446,7 +424,7 @@ impl World {
                 return Ok((None, Duration::ZERO));
             }
             Effect::RegisterInstance { request, .. } => Outcome::Registered(Box::new(wire::ecs::ContainerInstance {
-                container_instance_arn: crate::service::INSTANCE.into(),
+                container_instance_arn: self.service.register(request),
                 attributes: request.attributes.clone().unwrap_or_default(),
                 ..Default::default()
             })),
@@ -466,7 +444,7 @@ impl World {
                 }
                 Outcome::Opened
             }
-            Effect::SendFrame { connection, text } => {
+            Effect::SendFrame { connection, text, .. } => {
                 if !is_current || self.service.acs == Some(*connection) {
                     let answers = self.service.hear(text);
                     self.send(answers);
@@ -494,12 +472,17 @@ impl World {
                 self.find_ports(&protocol.to_string(), *count, *from, *to)
             }
             Effect::ForgetCredentials { .. } | Effect::Exit { .. } => Outcome::Done,
+            effect if is_of_host(effect) => self.host.perform(effect, &self.daemon),
             _ => {
                 let done = self.daemon.perform(effect, self.moment(), &mut self.ids, &self.behaviors);
                 if let Some(owner) = &done.first_start {
                     crate::oracle::check_start(self, owner)?;
                 }
                 self.oracle.performed(effect, &done, &self.daemon, self.now);
+                self.host.follow(&self.daemon);
+                if is_current {
+                    crate::oracle::check_gone(self, &done.gone)?;
+                }
                 self.emit(done.events);
                 self.later(done.later);
                 return Ok((Some(done.outcome), done.takes));

@@ -6,6 +6,7 @@ use engine::event::Closing;
 use engine::{Effect, Event, Failure, FailureKind, Outcome};
 
 use super::{Happening, Stop, World};
+use crate::UnderWay;
 use crate::daemon::{Status, is_docker};
 
 impl World {
@@ -28,6 +29,7 @@ impl World {
         self.life += 1;
         self.engine = None;
         self.in_flight.clear();
+        self.driver.forget();
         self.stream = None;
         self.service.acs = None;
         self.service.tcs = None;
@@ -36,7 +38,11 @@ impl World {
             match what {
                 Happening::Tell { .. } | Happening::Answer { .. } => {}
                 Happening::Apply { life, id, effect, limit, .. } if life == old => {
-                    if self.crashes.chance(0.5) {
+                    let is_kept = match self.options.under_way {
+                        Some(what) => what == UnderWay::Kept,
+                        None => self.crashes.chance(0.5),
+                    };
+                    if !is_kept {
                         continue;
                     }
                     let at =
@@ -85,6 +91,18 @@ impl World {
 
     /// Somebody kills, removes or starts a container behind the agent's back.
     pub(super) fn meddle(&mut self) {
+        if self.faults.chance(0.15) {
+            let names: Vec<String> =
+                self.daemon.images.local.values().flat_map(|image| image.tags.iter().cloned()).collect();
+            if names.is_empty() {
+                return;
+            }
+            let name = self.faults.pick(&names).clone();
+            self.note(|| format!("fault   somebody removes the name {name}"));
+            let used: Vec<String> = self.daemon.containers.values().map(|c| c.image.clone()).collect();
+            self.daemon.images.untag(&name, |id| used.iter().any(|used| used == id));
+            return;
+        }
         let ids: Vec<String> = self.daemon.containers.keys().cloned().collect();
         if ids.is_empty() {
             return;
