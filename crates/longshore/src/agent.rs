@@ -5,6 +5,7 @@ mod desk;
 mod endpoints;
 mod facts;
 mod limits;
+mod metrics;
 mod moving_in;
 mod pause_image;
 mod perform;
@@ -87,6 +88,8 @@ pub(crate) struct Outside {
     pub pause_image: pause_image::PauseImage,
     pub addresses: endpoints::metadata_file::Addresses,
     pub sockets: sockets::Sockets,
+    /// `None` unless somebody wants them.
+    pub metrics: Option<Arc<metrics::Metrics>>,
 }
 
 /// Runs an agent until it is asked to end, or cannot go on.
@@ -177,6 +180,7 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         pause_image: pause_image::PauseImage::default(),
         addresses,
         sockets: sockets::Sockets::default(),
+        metrics: config.telemetry.prometheus.then(|| Arc::new(metrics::Metrics::new())),
     };
     let way_in = way_in::WayIn {
         config: Arc::clone(&config),
@@ -185,7 +189,7 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         task_port: listeners.tasks.local_addr().map_or(ports::TASKS, |address| address.port()),
         is_local,
     };
-    let serving = serve(&outside, listeners, (vpc_id, zone_id), began, &shutdown);
+    let serving = serve(&outside, listeners, (vpc_id, zone_id), began, &shutdown)?;
     let way_in = tokio::spawn(way_in.run(shutdown.clone()));
     way_in::until_blocked(&config, &published).await;
     let engine = engine::Engine::new(engine_config, crate::plane::random_seed(), rows);
@@ -205,7 +209,7 @@ fn serve(
     (vpc_id, zone_id): (Option<String>, Option<String>),
     began: Instant,
     shutdown: &CancellationToken,
-) -> JoinSet<()> {
+) -> Result<JoinSet<()>, ExitReport> {
     let config = &outside.config;
     let samples = sampler::Samples::new(config.telemetry.metrics_disabled);
     outside.published.set_samples(samples.clone());
@@ -222,6 +226,7 @@ fn serve(
     endpoints.ecs = Some(endpoints::Ecs::new(outside.ecs.clone(), &user_agent(config)));
     endpoints.vpc_id = vpc_id.unwrap_or_default();
     endpoints.availability_zone_id = zone_id.unwrap_or_default();
+    endpoints.metrics = outside.metrics.clone();
     let endpoints = Arc::new(endpoints);
     let telemetry = telemetry::Telemetry {
         config: Arc::clone(config),
@@ -237,12 +242,12 @@ fn serve(
         false => sampler::Pace::default(),
     };
     let mut serving = JoinSet::new();
-    let ports::Listeners { introspection, tasks } = listeners;
-    serving.spawn(endpoints::serve_introspection(introspection, Arc::clone(&endpoints), shutdown.clone()));
-    serving.spawn(endpoints::serve_tasks(tasks, endpoints, shutdown.clone()));
+    let served = endpoints::open(listeners, endpoints, shutdown.clone())
+        .map_err(|error| ExitReport::new(1, format!("the local endpoints cannot be served: {error}")))?;
+    serving.spawn(served);
     serving.spawn(sampler::run(samples, outside.published.clone(), outside.docker.clone(), pace, shutdown.clone()));
     serving.spawn(telemetry.run(shutdown.clone()));
-    serving
+    Ok(serving)
 }
 
 async fn open_store(config: &Config, imds: &Imds) -> Result<Option<(Restored, Option<HeldOff>)>, ExitReport> {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod audit;
+mod counter;
 mod credentials;
 mod documents;
 mod ecs;
@@ -27,16 +28,21 @@ mod tests;
 
 use std::sync::Arc;
 
+use answer::Answer;
 use engine::time::Now;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use audit::Audit;
+pub(crate) use counter::open;
 pub(crate) use ecs::Ecs;
 pub(crate) use health::DockerPulse;
 pub(crate) use lookup::Index;
 pub(crate) use rate::Limits;
 
+use super::metrics::{MEDIA_TYPE, Metrics};
 use super::published::Published;
 use super::sampler::Samples;
 use super::vault::Vault;
@@ -62,6 +68,8 @@ pub(crate) struct Endpoints {
     pub limits: Limits,
     pub index: Index,
     pub pulse: DockerPulse,
+    /// `None` unless somebody wants them.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 impl Endpoints {
@@ -91,7 +99,17 @@ impl Endpoints {
             limits,
             index: Index::default(),
             pulse: DockerPulse::default(),
+            metrics: None,
         }
+    }
+
+    /// The text for Prometheus; `None` where nothing is counted.
+    fn metrics(&self) -> Option<Answer> {
+        let text = self.metrics.as_ref()?.text(&self.published, &self.samples);
+        Some(match text {
+            Ok(text) => Answer::new(StatusCode::OK, MEDIA_TYPE, text),
+            Err(_) => Answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        })
     }
 }
 
@@ -102,6 +120,15 @@ pub(crate) async fn serve_introspection(listener: TcpListener, endpoints: Arc<En
         async move { introspection::answer(&endpoints, peer, request).await }
     };
     server::serve(listener, "introspection", handler, shutdown).await;
+}
+
+/// Serves `/metrics`, and nothing else, until `shutdown`.
+pub(crate) async fn serve_metrics(listener: TcpListener, endpoints: Arc<Endpoints>, shutdown: CancellationToken) {
+    let handler = move |_peer, request: Request<Incoming>| {
+        let answer = Some(()).filter(|()| request.uri().path() == "/metrics").and_then(|()| endpoints.metrics());
+        std::future::ready(answer.unwrap_or_else(Answer::not_found).into_response())
+    };
+    server::serve(listener, "metrics", handler, shutdown).await;
 }
 
 /// Serves tasks until `shutdown`.

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use docker::{Change, Filters, Kind, ListContainers, ListImages, PullLimits};
 use engine::effect::{MetadataStage, Protocol, RegistryAccess};
@@ -15,6 +15,7 @@ use wire::ecs;
 use wire::ids::{ImageRef, TaskId};
 
 use super::endpoints::metadata_file;
+use super::metrics::{Call, Metrics};
 use super::pause_image::PauseImageError;
 use super::published::{LayerProgress, Published};
 use super::{Outside, limits, registry_auth, sockets};
@@ -42,11 +43,21 @@ impl Performer {
         &self.outside.published
     }
 
+    pub(super) fn metrics(&self) -> Option<&Arc<Metrics>> {
+        self.outside.metrics.as_ref()
+    }
+
     /// Starts one effect; exactly one answer follows, even if the code that carries it out panics.
     pub(super) fn start(&self, id: EffectId, effect: Effect) {
         let performer = self.clone();
         tokio::spawn(async move {
+            let call = performer.metrics().and_then(|_| Call::of(&effect));
+            let began = Instant::now();
             let work = AssertUnwindSafe(performer.perform(id, effect)).catch_unwind().await;
+            if let (Some(metrics), Some(call)) = (performer.metrics(), call) {
+                let has_failed = matches!(&work, Err(_) | Ok(Some(Outcome::Failed(_))));
+                metrics.observe_call(call, began.elapsed(), !has_failed);
+            }
             let outcome = match work {
                 Ok(Some(outcome)) => outcome,
                 // It has answered already, in the midst of its work.

@@ -13,22 +13,31 @@ pub(crate) const INTROSPECTION: u16 = 51678;
 /// The task server, for what runs in containers.
 pub(crate) const TASKS: u16 = 51679;
 
+/// Metrics of the agent, where they are wanted.
+const METRICS: u16 = 51680;
+
 /// The listeners of the local endpoints.
 pub(super) struct Listeners {
     pub introspection: TcpListener,
     pub tasks: TcpListener,
+    /// In local mode the introspection port is enough.
+    pub metrics: Option<TcpListener>,
 }
 
-/// Binds both ports.
+/// Binds the ports.
 ///
 /// # Errors
 /// One is taken: the message says by whom.
-pub(super) async fn bind(_config: &Config, is_local: bool) -> Result<Listeners, ExitReport> {
+pub(super) async fn bind(config: &Config, is_local: bool) -> Result<Listeners, ExitReport> {
     let (introspection, tasks) = tokio::try_join!(
         listen(Ipv4Addr::UNSPECIFIED, INTROSPECTION, is_local),
         listen(Ipv4Addr::LOCALHOST, TASKS, is_local)
     )?;
-    Ok(Listeners { introspection, tasks })
+    let metrics = match config.telemetry.prometheus && !is_local {
+        true => Some(listen(Ipv4Addr::UNSPECIFIED, METRICS, is_local).await?),
+        false => None,
+    };
+    Ok(Listeners { introspection, tasks, metrics })
 }
 
 async fn listen(address: Ipv4Addr, port: u16, is_local: bool) -> Result<TcpListener, ExitReport> {

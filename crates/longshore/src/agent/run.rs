@@ -31,6 +31,7 @@ pub(super) async fn drive(
     let (inbox, mut facts) = mpsc::channel(INBOX);
     let performer = perform::Performer::new(outside, inbox.clone());
     let published = performer.published().clone();
+    let metrics = performer.metrics().cloned();
     published.desk().open(inbox);
     let mut ledger = Ledger::new(store);
     let now = || Now { mono: Mono(began.elapsed()), wall: Timestamp::now() };
@@ -63,9 +64,16 @@ pub(super) async fn drive(
         for note in &step.notes {
             log(note);
             published.tell(Timestamp::now(), note);
+            if let Some(metrics) = &metrics {
+                metrics.observe(now().mono, note);
+            }
         }
         published.set_tasks(step.views);
-        published.set_instance(engine.instance_view());
+        let view = engine.instance_view();
+        if let Some(metrics) = &metrics {
+            metrics.observe_instance(&view);
+        }
+        published.set_instance(view);
         published.desk().answer(step.answers);
         if let Some(report) = act(&performer, step.effects) {
             published.desk().close();

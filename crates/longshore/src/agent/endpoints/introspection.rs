@@ -57,6 +57,7 @@ async fn dispatch<B>(endpoints: &Endpoints, request: &Request<B>) -> Answer {
         "/v1/metadata" => metadata(endpoints),
         "/v1/tasks" => tasks(endpoints, query),
         "/v1/health" => health::answer(endpoints).await,
+        "/metrics" => endpoints.metrics().unwrap_or_else(|| commands(endpoints)),
         "/license" => license(Path::new(".")),
         _ => commands(endpoints),
     }
