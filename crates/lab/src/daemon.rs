@@ -1,7 +1,7 @@
 //! A Docker Engine of a test's own, which may be killed and restarted without harm to anybody else's containers.
 //!
-//! Its folder, sockets, images and cgroups are its own; so is its mount namespace and, where asked for, its network
-//! namespace, so that bridges and packet filter rules of it stay in there. A guard holds the namespaces and ends all
+//! Its folder, sockets, images and cgroups are its own; so are its mount and its network namespace, so that bridges and
+//! packet filter rules of it stay in there. A guard holds the namespaces and ends all
 //! that belongs to the Engine when its owner is gone, however that went. All this needs root.
 
 use std::fs::File;
@@ -21,8 +21,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Waits until its input ends, then ends and removes whatever names the Engine's folder. A container's processes name
 /// it not, but their shim, their parent, does.
 const GUARD: &str = r#"
-folder=$1 group=$2 network=$3
-if [ "$network" = own ]; then ip link set lo up; fi
+folder=$1 group=$2
+ip link set lo up
 echo ready >"$folder/guard"
 cat >/dev/null
 for round in 1 2 3 4 5 6; do
@@ -44,19 +44,19 @@ find /sys/fs/cgroup -depth -type d -path "*/$group*" -exec rmdir {} \; 2>/dev/nu
 rm -rf "$folder"
 "#;
 
-/// Where an Engine's containers have their network.
+/// What network an Engine's containers have, in a namespace of the Engine's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// No bridge and no rules, in the network namespace of the test: containers have loopback, or the host's network.
+    /// No bridge and no rules: containers have loopback. A daemon without a bridge removes the one that it finds, so
+    /// this too needs a namespace.
     None,
-    /// A bridge and rules, in a network namespace of its own without a way out.
+    /// A bridge and rules, and no way out.
     Own,
 }
 
 /// A private Engine. Dropping it ends it with its containers and removes all that it kept.
 pub struct Daemon {
     folder: PathBuf,
-    network: Network,
     arguments: Vec<String>,
     guard: Child,
     child: Option<Child>,
@@ -83,7 +83,7 @@ impl Daemon {
         }
         std::fs::write(folder.join("daemon.json"), "{}")?;
         let group = format!("lab-{}", crate::hex(8));
-        let guard = guard(&folder, &group, network)?;
+        let guard = guard(&folder, &group)?;
         let at = |name: &str| folder.join(name).display().to_string();
         let mut arguments: Vec<String> = vec![
             format!("--config-file={}", at("daemon.json")),
@@ -99,7 +99,7 @@ impl Daemon {
             arguments.extend(off.map(str::to_owned));
         }
         arguments.extend(extra.iter().map(|word| (*word).to_owned()));
-        let mut daemon = Self { folder, network, arguments, guard, child: None };
+        let mut daemon = Self { folder, arguments, guard, child: None };
         daemon.restart()?;
         Ok(daemon)
     }
@@ -178,10 +178,7 @@ impl Daemon {
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg("--target").arg(self.holder().to_string()).arg("--mount");
-        if self.network == Network::Own {
-            command.arg("--net");
-        }
+        command.arg("--target").arg(self.holder().to_string()).args(["--mount", "--net"]);
         // A new mount namespace puts one into its root folder.
         command.args(["--wd=/", "--", program]);
         command
@@ -246,14 +243,9 @@ impl Drop for Daemon {
 }
 
 /// Starts the guard, in new namespaces, and waits until they are ready.
-fn guard(folder: &Path, group: &str, network: Network) -> Result<Child> {
+fn guard(folder: &Path, group: &str) -> Result<Child> {
     let mut command = Command::new("unshare");
-    command.arg("--mount");
-    if network == Network::Own {
-        command.arg("--net");
-    }
-    let kind = if network == Network::Own { "own" } else { "none" };
-    command.args(["--", "sh", "-c", GUARD, "guard"]).arg(folder).args([group, kind]);
+    command.args(["--mount", "--net", "--", "sh", "-c", GUARD, "guard"]).arg(folder).arg(group);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let guard = command.current_dir("/").process_group(0).spawn().context("starting unshare")?;
     let ready = folder.join("guard");

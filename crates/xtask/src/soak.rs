@@ -32,6 +32,8 @@ struct Wanted<'a> {
     rounds: usize,
     seed: u64,
     binary: Option<&'a str>,
+    /// On an Engine of its own instead of the machine's.
+    is_private: bool,
 }
 
 /// One part's outcome.
@@ -79,8 +81,16 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
 
 fn parse<'a>(words: &[&'a str]) -> Result<Wanted<'a>> {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut wanted =
-        Wanted { parts: Vec::new(), minutes: None, kills: 200, tasks: 2000, rounds: 5, seed, binary: None };
+    let mut wanted = Wanted {
+        parts: Vec::new(),
+        minutes: None,
+        kills: 200,
+        tasks: 2000,
+        rounds: 5,
+        seed,
+        binary: None,
+        is_private: false,
+    };
     let mut words = words.iter().copied();
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} wants a value"));
@@ -90,6 +100,7 @@ fn parse<'a>(words: &[&'a str]) -> Result<Wanted<'a>> {
             "--tasks" => wanted.tasks = value()?.parse().context("--tasks")?,
             "--rounds" => wanted.rounds = value()?.parse().context("--rounds")?,
             "--seed" => wanted.seed = value()?.parse().context("--seed")?,
+            "--private" => wanted.is_private = true,
             "--binary" => wanted.binary = Some(value()?),
             part if PARTS.contains(&part) => wanted.parts.push(part),
             other => bail!("unknown: {other}; parts are {}", PARTS.join(", ")),
@@ -104,32 +115,36 @@ fn parse<'a>(words: &[&'a str]) -> Result<Wanted<'a>> {
 fn perform(part: &str, wanted: &Wanted<'_>, binary: &str) -> Result<String> {
     // A number of minutes replaces the counts.
     let until = wanted.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
+    let mut own = None;
+    if wanted.is_private && matches!(part, "kills" | "burst" | "memory") {
+        private(&*own.insert(Daemon::start(Network::Own, &[])?))?;
+    }
     let count = |count: usize| if until.is_some() { usize::MAX } else { count };
     match part {
         "kills" => {
-            let mut bench = bench(binary, None)?;
+            let mut bench = bench(binary, own.as_ref())?;
             let churned = proof::churn(&mut bench, count(wanted.kills), wanted.seed, until)?;
             Ok(format!("{} SIGKILLs during {} tasks, seed {}", churned.kills, churned.tasks, wanted.seed))
         }
         "daemon" => {
             let done = repeated(count(wanted.rounds), until, || {
                 let mut daemon = Daemon::start(Network::None, &["--live-restore"])?;
-                private(&mut daemon)?;
+                private(&daemon)?;
                 proof::outlive_daemon(&bench(binary, Some(&daemon))?, &mut daemon, 20)?;
                 drop(daemon);
                 let mut daemon = Daemon::start(Network::None, &[])?;
-                private(&mut daemon)?;
+                private(&daemon)?;
                 proof::end_with_daemon(&bench(binary, Some(&daemon))?, &mut daemon, 20)
             })?;
             Ok(format!("{done} rounds of three restarts under 20 tasks"))
         }
         "burst" => {
-            let bench = bench(binary, None)?;
+            let bench = bench(binary, own.as_ref())?;
             let done = repeated(count(wanted.rounds), until, || proof::burst(&bench, 100))?;
             Ok(format!("{done} times 100 tasks at once"))
         }
         "memory" => {
-            let bench = bench(binary, None)?;
+            let bench = bench(binary, own.as_ref())?;
             flat(&proof::memory(&bench, count(wanted.tasks), until)?)
         }
         _ => simulation(wanted.minutes.unwrap_or(SIMULATION_MINUTES)),
@@ -155,7 +170,7 @@ fn bench(binary: &str, daemon: Option<&Daemon>) -> Result<Bench> {
 }
 
 /// Our image for an Engine of its own.
-fn private(daemon: &mut Daemon) -> Result<()> {
+fn private(daemon: &Daemon) -> Result<()> {
     daemon.take_image(&lab::Engine::from_env()?, &format!("{}:latest", image::REPOSITORY))
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Images {
 const PULL_INACTIVITY: SignedDuration = SignedDuration::from_mins(1);
 const CLEANUP_INTERVAL: SignedDuration = SignedDuration::from_mins(30);
 const LEAST_CLEANUP_INTERVAL: SignedDuration = SignedDuration::from_mins(10);
+/// For `LONGSHORE_IMAGE_CLEANUP_INTERVAL`, which goes before the reference's variable and below its least value.
+const LEAST_OWN_CLEANUP_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
 const PER_CYCLE: i64 = 5;
 
 impl Images {
@@ -118,6 +120,13 @@ impl Images {
         if self.cleanup_interval < or_at_once(LEAST_CLEANUP_INTERVAL) {
             from.warn("ECS_IMAGE_CLEANUP_INTERVAL is below 10m; using 30m".to_owned());
             self.cleanup_interval = or_at_once(CLEANUP_INTERVAL);
+        }
+        if let Some(interval) = from.env_duration("LONGSHORE_IMAGE_CLEANUP_INTERVAL") {
+            if interval < LEAST_OWN_CLEANUP_INTERVAL {
+                from.warn("LONGSHORE_IMAGE_CLEANUP_INTERVAL is below 1s; it is ignored".to_owned());
+            } else {
+                self.cleanup_interval = or_at_once(interval);
+            }
         }
         if self.images_per_cycle < 1 {
             from.warn("ECS_NUM_IMAGES_DELETE_PER_CYCLE is below 1; using 5".to_owned());

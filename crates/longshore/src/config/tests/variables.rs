@@ -76,6 +76,12 @@ fn durations() {
     check("ECS_IMAGE_CLEANUP_INTERVAL=9m59s", expect![[r#"
         Warn: ECS_IMAGE_CLEANUP_INTERVAL is below 10m; using 30m
     "#]]);
+    check("ECS_IMAGE_CLEANUP_INTERVAL=20m\nLONGSHORE_IMAGE_CLEANUP_INTERVAL=3s", expect![[r#"
+        images.cleanup_interval: 3s
+    "#]]);
+    check("LONGSHORE_IMAGE_CLEANUP_INTERVAL=10ms", expect![[r#"
+        Warn: LONGSHORE_IMAGE_CLEANUP_INTERVAL is below 1s; it is ignored
+    "#]]);
     check("ECS_IMAGE_MINIMUM_CLEANUP_AGE=1s\nNON_ECS_IMAGE_MINIMUM_CLEANUP_AGE=2s", expect![[r#"
         images.minimum_age: 1s
         images.untracked_minimum_age: 2s
