@@ -1,13 +1,17 @@
 //! The agent as the control plane sees it: scenarios through a scripted control plane. The facts are those of the
 //! reference agent (chapters 10 and 20 of the specification); where ours are better, the test says so.
 
+mod churn;
 mod cleanup;
 mod created;
+mod daemon;
 mod faults;
+mod images;
 mod lifecycle;
 mod limits;
 mod metadata_file;
 mod protocol;
 mod refusals;
+mod registry;
 mod way_in;
 mod statistics;
