@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod deps;
+mod fuzz;
 mod image;
 mod install;
 mod process;
@@ -20,7 +21,9 @@ The project's own commands:
   cargo xtask bench   measure the agent beside the bare Engine API, in one table; parts can be named:
                       start, burst, launch, stop, idle, endpoint, engine
   cargo xtask soak    the long forms of the tests; parts can be named: kills, daemon, burst, memory, simulation;
-                      --minutes N for each, or --kills N, --tasks N, --rounds N
+                      --minutes N for each, or --kills N, --tasks N, --rounds N; --private takes an Engine of its own
+  cargo xtask fuzz    give anything to every reader of what others send, ten minutes each, on nightly Rust;
+                      targets can be named; --minutes N for each
   cargo xtask deps    check that the crates depend on one another as drawn
 
 Each installs or starts what it needs (on Debian: with apt-get) and says so.
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["soak", rest @ ..] => soak::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["deps"] => deps::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
