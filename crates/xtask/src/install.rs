@@ -131,6 +131,30 @@ pub(crate) fn clients() -> Result<PathBuf> {
     Ok(programs)
 }
 
+/// A folder with Node's clients of the task server in `node_modules`, in the versions that the tests name.
+///
+/// # Errors
+/// Node cannot be installed, or a package cannot be had.
+pub(crate) fn node_clients() -> Result<PathBuf> {
+    packages(&[("nodejs", "node"), ("npm", "npm")])?;
+    let folder = scratch("node")?;
+    let wanted = root().join("crates/longshore/tests/clients");
+    let stamp = folder.join("installed.json");
+    let lock = wanted.join("package-lock.json");
+    let text = std::fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|had| had == text) {
+        return Ok(folder);
+    }
+    say(&format!("installing JavaScript clients from npm into {}", folder.display()));
+    for name in ["package.json", "package-lock.json"] {
+        std::fs::copy(wanted.join(name), folder.join(name)).with_context(|| format!("copying {name}"))?;
+    }
+    let quiet = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"];
+    run(Command::new("npm").args(quiet).current_dir(&folder))?;
+    std::fs::write(&stamp, text)?;
+    Ok(folder)
+}
+
 /// Whether cargo-nextest can be used; it is installed if it can be.
 pub(crate) fn nextest() -> bool {
     let is_there = || succeeds(cargo().args(["nextest", "--version"]));

@@ -13,6 +13,7 @@ pub(crate) fn run(rest: &[&str]) -> Result<()> {
     install::packages(&[("iptables", "iptables"), ("nftables", "nft"), ("iproute2", "ip")])?;
     image::ensure(&engine)?;
     let programs = install::clients()?;
+    let node = install::node_clients()?;
     let has_nextest = install::nextest();
     let open = Registry::open()?;
     open.fill(&engine)?;
@@ -33,6 +34,7 @@ pub(crate) fn run(rest: &[&str]) -> Result<()> {
         .env("LONGSHORE_TEST_REGISTRY", open.address())
         .env("LONGSHORE_TEST_REGISTRY_LOCKED", locked.address())
         .env("LONGSHORE_TEST_PROGRAMS", programs)
+        .env("LONGSHORE_TEST_NODE", node)
         // A failed test's message says enough; panics keep their traces.
         .env("RUST_LIB_BACKTRACE", "0");
     // Nothing may be printed after this: the runner's summary is the last word.

@@ -6,6 +6,7 @@ mod cleanup;
 mod created;
 mod daemon;
 mod faults;
+mod hostile;
 mod images;
 mod lifecycle;
 mod limits;

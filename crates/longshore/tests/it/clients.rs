@@ -1,4 +1,6 @@
-//! AWS's own clients against the embedded control plane.
+//! Other people's clients: AWS's own against the embedded control plane, and below those of the task server.
+
+mod containers;
 
 use std::path::Path;
 use std::process::Command;
