@@ -128,7 +128,29 @@ fn a_name_that_was_given_to_another_image_by_hand_stays() {
         &mut world,
         expect![[r#"
             90m look a:1 → mine
+            90m look id-a:1 → No such image: id-a:1
         "#]],
+    );
+    assert_eq!(world.docker.ids(), ["mine"]);
+    assert_eq!(world.stored("image"), 0);
+}
+
+#[test]
+fn an_image_whose_name_was_given_away_by_hand_goes_by_its_id() {
+    let mut world = World::new(|_| {});
+    world.used("a:1", 0);
+    world.docker.images.get_mut("id-a:1").unwrap().tags.clear();
+    world.docker.image("mine", &["a:1"], &[]);
+    world.pass(120 * MINUTE);
+    check(
+        &mut world,
+        expect![[r#"
+        90m look a:1 → mine
+        90m look id-a:1 → id-a:1
+        90m remove id-a:1 → ok
+        (removed image id-a:1 (a:1))
+        (image clean-up: 1 images and 0 containers removed, 0 could not be, 0 MB)
+    "#]],
     );
     assert_eq!(world.docker.ids(), ["mine"]);
     assert_eq!(world.stored("image"), 0);
@@ -144,6 +166,7 @@ fn an_image_that_is_gone_is_forgotten() {
         &mut world,
         expect![[r#"
             90m look a:1 → No such image: a:1
+            90m look id-a:1 → No such image: id-a:1
         "#]],
     );
     assert!(world.engine.core.images.records.is_empty());

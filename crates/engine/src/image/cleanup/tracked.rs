@@ -103,7 +103,7 @@ impl Engine {
         let inspect = match outcome {
             Outcome::Image(inspect) => inspect,
             Outcome::Failed(failure) if is_gone(&failure) => {
-                self.drop_name(&job, &name);
+                self.lose_name(&mut job, &name);
                 return Phase::NextName(job);
             }
             Outcome::Failed(failure) => {
@@ -117,7 +117,7 @@ impl Engine {
         };
         if inspect.id != job.id.as_str() {
             // Somebody gave the name to another image, which is none of ours.
-            self.drop_name(&job, &name);
+            self.lose_name(&mut job, &name);
             return Phase::NextName(job);
         }
         if job.entry.bytes == 0 {
@@ -185,6 +185,23 @@ impl Engine {
             }
         }
         Phase::NextName(job)
+    }
+
+    /// A name went without our doing. Without its last one the image may still be there, and is looked for by its id.
+    fn lose_name(&mut self, job: &mut Job, name: &str) {
+        let is_last = job.names.is_empty() && !job.is_nameless;
+        if let Some(record) = self.core.images.records.get_mut(&job.id).filter(|_| is_last) {
+            record.names.remove(name);
+            if record.names.is_empty() {
+                record.moved_names.insert(name.to_owned());
+                self.core.images.changed.insert(job.id.clone());
+                job.is_nameless = true;
+                job.digests = None;
+                job.names.push_back(job.id.to_string());
+                return;
+            }
+        }
+        self.drop_name(job, name);
     }
 
     /// A name is gone; with its last one the image is forgotten.
