@@ -195,13 +195,21 @@ mod tests {
                     </ErrorResponse>";
         let (found, _server) = ask(Answer::Reply("403 Forbidden", "", body.to_owned())).await;
         let error = found.unwrap_err();
-        assert_eq!((error.code(), error.is_retryable(), error.request_id()), (Some("AccessDenied"), false, Some("r-2")));
+        assert_eq!(
+            (error.code(), error.is_retryable(), error.request_id()),
+            (Some("AccessDenied"), false, Some("r-2"))
+        );
         assert_eq!(error.message(), "User a is not authorized to perform \"sts:AssumeRole\"");
     }
 
     #[tokio::test]
     async fn what_is_no_answer_is_no_credentials() {
-        for body in ["", "<Credentials>", "<Credentials><AccessKeyId>A</AccessKeyId></Credentials>", "<CredentialsX></CredentialsX>"] {
+        for body in [
+            "",
+            "<Credentials>",
+            "<Credentials><AccessKeyId>A</AccessKeyId></Credentials>",
+            "<CredentialsX></CredentialsX>",
+        ] {
             let (found, _server) = ask(Answer::Reply("200 OK", "", body.to_owned())).await;
             assert!(matches!(found.unwrap_err().kind, CallErrorKind::Decode { .. }), "{body}");
         }
