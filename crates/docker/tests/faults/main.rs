@@ -315,13 +315,14 @@ async fn a_pull_has_three_limits() {
         _ => vec![begin_chunks(), line(), Act::Drip("1\r\n \r\n".repeat(1000), SHORT / 10)],
     });
     let engine = fake.engine();
-    let limits = PullLimits { begin: SHORT, inactivity: SHORT };
-    let fail = async |engine: docker::Engine, image| {
+    let short = PullLimits { begin: SHORT, inactivity: SHORT };
+    let fail = async |engine: docker::Engine, image, limits| {
         engine.pull(image, &RegistryAuth::default(), limits, |_| {}).await.unwrap_err().kind()
     };
-    assert_eq!(fail(engine.clone(), "x:mute").await, Kind::BeginTimeout);
-    assert_eq!(fail(engine.clone(), "x:silent").await, Kind::Inactive);
-    assert_eq!(fail(engine.within(2 * SHORT), "x:slow").await, Kind::Timeout);
+    assert_eq!(fail(engine.clone(), "x:mute", short).await, Kind::BeginTimeout);
+    assert_eq!(fail(engine.clone(), "x:silent", short).await, Kind::Inactive);
+    // A busy machine may hold up a drop for longer than is short.
+    assert_eq!(fail(engine.within(2 * SHORT), "x:slow", PullLimits::default()).await, Kind::Timeout);
 }
 
 #[tokio::test]
