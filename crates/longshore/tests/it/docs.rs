@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// The tests that a line of `docs/parity.md` names: paths such as `agent::cleanup::cleanup` in backticks.
 fn named(line: &str) -> impl Iterator<Item = &str> {
-    line.split('`').skip(1).step_by(2).filter(|text| text.starts_with("agent::") || text.starts_with("local::"))
+    line.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| ["agent::", "clients::", "local::"].iter().any(|start| text.starts_with(start)))
 }
 
 #[test]

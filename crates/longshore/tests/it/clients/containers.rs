@@ -1,11 +1,15 @@
-//! Clients of the task server, as people's containers have them: AWS's SDKs for Python and JavaScript, the AWS CLI,
-//! and OpenTelemetry's detectors. Each runs in a container of a task, with the environment that the agent gave
+//! Clients of the task server, as people's containers have them: AWS's SDKs for Python, JavaScript and Rust, the AWS
+//! CLI, and OpenTelemetry's detectors. Each runs in a container of a task, with the environment that the agent gave
 //! it, on this machine's files; only the address is loopback's, since the container shares the host's network.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use aws::connect::ConnectorOptions;
+use aws::credentials::{ChainOptions, ROTATING_FILE};
+use aws::http::HttpClient;
+use aws::{Connector, CredentialsChain, Imds};
 use lab::Bench;
 use lab::payload::fast_stop;
 use serde_json::{Value, json};
@@ -31,9 +35,12 @@ unset AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 export AWS_EC2_METADATA_DISABLED=true NO_PROXY='*' HOME=/nonexistent PATH=/usr/local/bin:/usr/bin:/bin
 "#;
 
-/// Keys that end in five minutes: every client holds that for the time to refresh them.
-fn keys(name: &str) -> Value {
-    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
+/// Five minutes before the end of keys, AWS's clients hold that for the time to refresh them.
+const NEAR: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+/// Keys that end so soon.
+fn keys(name: &str, life: jiff::SignedDuration) -> Value {
+    let end = jiff::Timestamp::now() + life;
     json!({
         "credentialsId": "0a1b2c3d-0000-4000-8000-1234567890ab", "accessKeyId": name,
         "secretAccessKey": format!("secret-of-{name}"), "sessionToken": format!("token-of-{name}"),
@@ -56,6 +63,11 @@ struct Client<'b> {
 impl<'b> Client<'b> {
     /// Runs a line of shell, without quotes, on this machine's files.
     fn start(bench: &'b Bench, line: &str) -> Result<Self> {
+        Self::start_with(bench, line, &keys(FIRST, NEAR))
+    }
+
+    /// The same with other keys.
+    fn start_with(bench: &'b Bench, line: &str, keys: &Value) -> Result<Self> {
         let file = bench.agent.folder().join(format!("client-{}.txt", lab::hex(8)));
         let script = format!("{PROLOGUE}exec chroot /host /bin/sh -c 'exec > {} 2>&1; {line}'\n", file.display());
         let members = json!({
@@ -65,7 +77,7 @@ impl<'b> Client<'b> {
         let task = bench.run_with(
             &[bench.shell("main", &script, members)],
             json!({
-                "roleCredentials": keys(FIRST), "launchType": "EC2",
+                "roleCredentials": keys, "launchType": "EC2",
                 "volumes": [{ "name": "host", "type": "host", "host": { "sourcePath": "/" } }],
             }),
         )?;
@@ -87,7 +99,7 @@ impl<'b> Client<'b> {
     fn refresh(&self) -> Result<()> {
         let message = json!({
             "messageId": "refresh", "taskArn": self.task["arn"], "roleType": "TaskApplication",
-            "roleCredentials": keys(SECOND),
+            "roleCredentials": keys(SECOND, NEAR),
         });
         self.bench.plane.send("IAMRoleCredentialsMessage", &message)?;
         self.bench.plane.acknowledged("IAMRoleCredentialsAckRequest", "refresh", SOON).map(drop)
@@ -151,6 +163,52 @@ fn the_javascript_sdk_resolves_and_refreshes() -> Result<()> {
     let output = client.ends()?;
     assert!(output.contains(&shown(SECOND)), "{output}");
     Ok(())
+}
+
+/// Names the variable that makes this program the Rust client; its value is how the last keys are called.
+const RUST_CLIENT: &str = "LONGSHORE_TEST_RUST_CLIENT";
+
+/// The container provider of `aws-config` by way of the chain through which the agent itself asks it. It reads the
+/// environment of its process, so this test program runs in the container too, with the test below alone.
+#[test]
+fn the_rust_sdk_resolves_and_refreshes() -> Result<()> {
+    let bench = bench(&[])?;
+    let program = std::env::current_exe()?;
+    let only = "--exact clients::containers::the_rust_client --nocapture";
+    let line = format!("exec env {RUST_CLIENT}={SECOND} {} {only}", program.display());
+    // Our chain asks again when a tenth of the keys' life is left.
+    let client = Client::start_with(&bench, &line, &keys(FIRST, jiff::SignedDuration::from_secs(10)))?;
+    client.says(&shown(FIRST))?;
+    client.refresh()?;
+    let output = client.ends()?;
+    assert!(output.contains("method ContainerEndpoint\n") && output.contains(&shown(SECOND)), "{output}");
+    Ok(())
+}
+
+/// The client of the test above, in its container; by itself it has nothing to do.
+#[test]
+fn the_rust_client() -> Result<()> {
+    let Ok(last) = std::env::var(RUST_CLIENT) else { return Ok(()) };
+    let options = ChainOptions {
+        external: false,
+        region: None,
+        http: HttpClient::new(Connector::new(ConnectorOptions::default())),
+        imds: Imds::blackholed(),
+        rotating_file: ROTATING_FILE.into(),
+    };
+    let chain = CredentialsChain::new(options, &|name| std::env::var(name).ok());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut seen = String::new();
+    lab::wait_for("the last keys", SOON, || {
+        let keys = runtime.block_on(chain.credentials())?;
+        if keys.access_key_id != seen {
+            let token = keys.session_token.as_ref().map(|token| token.expose().as_str()).unwrap_or_default();
+            println!("method {}", chain.source().unwrap_or_default());
+            println!("keys {} {} {token}", keys.access_key_id, keys.secret.expose());
+            seen = keys.access_key_id;
+        }
+        Ok((seen == last).then_some(()))
+    })
 }
 
 /// What both detectors must find, by the names of the semantic conventions.
