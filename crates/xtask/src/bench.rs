@@ -48,7 +48,8 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let engine = install::engine()?;
     image::ensure(&engine)?;
     let binary = match given {
-        Some(path) => path.into(),
+        // The agent is started in a folder of its own.
+        Some(path) => std::fs::canonicalize(path).with_context(|| format!("the binary {path}"))?,
         None => demo::release_binary()?,
     };
     let binary = binary.to_str().context("the target folder's name is not Unicode")?;

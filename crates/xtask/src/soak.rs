@@ -1,7 +1,6 @@
 //! The long forms of what `cargo xtask test` shows in short: each part goes on until its count, or the minutes given,
 //! are over.
 
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -47,13 +46,10 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let wanted = parse(words)?;
     let engine = install::engine()?;
     image::ensure(&engine)?;
-    let built;
     let binary = match wanted.binary {
-        Some(binary) => Path::new(binary),
-        None => {
-            built = demo::release_binary()?;
-            &built
-        }
+        // The agent is started in a folder of its own.
+        Some(path) => std::fs::canonicalize(path).with_context(|| format!("the binary {path}"))?,
+        None => demo::release_binary()?,
     };
     let binary = binary.to_str().context("the binary's name is not Unicode")?;
     let mut lines = Vec::new();

@@ -4,6 +4,7 @@ mod containers;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use lab::agent::Signal;
@@ -77,12 +78,18 @@ fn aws_cli_runs_a_task() -> Result<()> {
 #[test]
 fn boto3_reads_every_answer() -> Result<()> {
     let home = Home::new()?;
-    let mut local = home.local()?;
+    // A task that was stopped before it had a container has its volumes all the same; they go with it.
+    let mut local = home.local_with(&[], &[("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "2s")])?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/every_operation.py");
     let mut command = client(&home, "python");
     command.arg(script).args([&local.endpoint, &home.cluster, &setting("LONGSHORE_TEST_IMAGE")]);
     let ended = ended(command)?;
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    lab::wait_for("the tasks' volumes to go", Duration::from_secs(60), || {
+        let volumes = home.engine.get("/volumes")?;
+        let names = volumes["Volumes"].as_array().into_iter().flatten().filter_map(|volume| volume["Name"].as_str());
+        Ok((!names.into_iter().any(|name| name.starts_with("ecs-boto-"))).then_some(()))
+    })?;
     assert_eq!(local.stop(Signal::Term)?, Some(0));
     Ok(())
 }
