@@ -47,10 +47,17 @@ fn counters_go_on_over_restarts_of_container_and_agent() -> Result<()> {
             && container["State"]["FinishedAt"].as_str().is_some_and(|at| !at.starts_with("0001"));
         Ok(is_second_life.then(|| stats(bench, &task)).transpose()?.map(|stats| used(&stats)).filter(|used| *used > 0))
     };
-    let before = lab::wait_for("its second life", Duration::from_secs(60), || {
-        // A second life alone uses next to nothing.
-        Ok(restarted(&bench)?.filter(|used| *used > 300_000_000))
+    let sampled_at =
+        |bench: &Bench| -> Result<Option<String>> { Ok(stats(bench, &task)?["read"].as_str().map(str::to_owned)) };
+    // A second life alone uses next to nothing.
+    let is_sum = |used: &u64| *used > 300_000_000;
+    lab::wait_for("its second life", Duration::from_secs(60), || Ok(restarted(&bench)?.filter(is_sum)))?;
+    let first = sampled_at(&bench)?;
+    // What it used before is stored a moment after it is shown; by the next sample it is.
+    lab::wait_for("another sample", Duration::from_secs(20), || {
+        Ok(sampled_at(&bench)?.filter(|at| Some(at) != first.as_ref()))
     })?;
+    let before = restarted(&bench)?.filter(is_sum).context("the sum")?;
     bench.agent.stop(Signal::Kill)?;
     bench.agent.start()?;
     bench.agent.ready(&bench.plane, Duration::from_secs(20))?;
