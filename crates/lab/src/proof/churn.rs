@@ -65,7 +65,14 @@ fn run(bench: &mut Bench, kills: usize, dice: &mut Dice, until: Option<Instant>)
     }
     for one in ordered.iter_mut().filter(|one| one.kind == Kind::Sleeps && !one.is_told_to_stop) {
         one.is_told_to_stop = true;
-        bench.plane.payload(&[payload::stopped(&one.task)])?;
+        (one.message, _) = bench.plane.payload(&[payload::stopped(&one.task)])?;
+    }
+    let until = Instant::now() + LIMIT;
+    while !is_all_heard(bench, &ordered) && Instant::now() < until {
+        let soon = Duration::from_secs(5);
+        if crate::wait_for("acknowledgements", soon, || Ok(is_all_heard(bench, &ordered).then_some(()))).is_err() {
+            repeat(bench, &mut ordered)?;
+        }
     }
     let tasks: Vec<Value> = ordered.iter().map(|one| one.task.clone()).collect();
     all_stopped(bench, &tasks)?;
@@ -142,6 +149,11 @@ fn stop_some(bench: &Bench, ordered: &mut [Ordered], dice: &mut Dice) -> Result<
         }
     }
     Ok(())
+}
+
+fn is_all_heard(bench: &Bench, ordered: &[Ordered]) -> bool {
+    let heard = bench.plane.acknowledgements();
+    ordered.iter().all(|one| heard.contains(&one.message))
 }
 
 /// A control plane repeats what was not acknowledged, as it wants it by now.
