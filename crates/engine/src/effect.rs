@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use wire::acs::RegistryAuthentication;
 use wire::ecs::{
@@ -43,8 +44,10 @@ pub struct RegistryAccess {
 /// One thing to do outside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Follow the Engine's events until the stream ends; its end is the answer.
-    FollowEvents,
+    /// Follow the Engine's events until the stream ends; its end is the answer. Those since a moment are told again.
+    FollowEvents {
+        since: Timestamp,
+    },
     /// All containers of ECS tasks, running or not.
     ListContainers {
         deadline: Duration,

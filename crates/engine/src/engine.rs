@@ -28,6 +28,10 @@ use crate::time::{Mono, Now};
 /// How often the Engine's list is compared with what is known (spec 20 §3.9).
 const POLL: Duration = Duration::from_secs(300);
 const POLL_JITTER: Duration = Duration::from_secs(30);
+/// How far back a new stream of events reaches, and how soon after it everything is compared once more. Docker tells of
+/// an end first, then cleans up, and only then lists the container as ended; and it begins to listen for a stream a
+/// moment after it opened it. An end in between is neither heard nor listed.
+const OVERLAP: Duration = Duration::from_secs(10);
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
 
 /// All that the agent knows.
@@ -124,6 +128,7 @@ impl Engine {
             Event::EventsOpened => {
                 self.follow_backoff.reset();
                 self.list(now, &mut step);
+                self.core.set_no_later(Timer::List, now.mono + OVERLAP);
             }
             Event::Docker(event) => self.apply_docker(now, &event, &mut step),
             Event::Message { connection, message } => {
@@ -207,7 +212,7 @@ impl Engine {
         if !self.is_known_agent && self.core.config.is_checkpointed {
             step.write(rows::META, rows::META_MANIFEST, Some("0".to_owned()));
         }
-        self.follow(step);
+        self.follow(now, step);
         self.with_registering(now, step, |registering, now, cx| registering.start(now, cx));
         let pause = POLL + self.core.rng.within(POLL_JITTER);
         self.core.set(Timer::Poll, now.mono + pause);
@@ -265,7 +270,7 @@ impl Engine {
                     self.core.set(Timer::Poll, now.mono + pause);
                     self.list(now, step);
                 }
-                Timer::FollowEvents => self.follow(step),
+                Timer::FollowEvents => self.follow(now, step),
                 Timer::List => self.list(now, step),
                 Timer::Registration => {
                     self.with_registering(now, step, |registering, now, cx| registering.on_tick(now, cx));
@@ -415,8 +420,9 @@ impl Engine {
         });
     }
 
-    fn follow(&mut self, step: &mut Step) {
-        self.core.ask(step, Route::FollowEvents, Effect::FollowEvents);
+    fn follow(&mut self, now: Now, step: &mut Step) {
+        let since = now.wall.saturating_sub(OVERLAP).unwrap_or(now.wall);
+        self.core.ask(step, Route::FollowEvents, Effect::FollowEvents { since });
     }
 
     fn list(&mut self, now: Now, step: &mut Step) {

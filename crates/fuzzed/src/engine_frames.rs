@@ -73,7 +73,7 @@ impl Agent {
     /// Lets the agent in, and leaves all else unanswered.
     fn start(&mut self, id: EffectId, effect: &Effect) {
         let outcome = match effect {
-            Effect::FollowEvents => return self.handle(Event::EventsOpened),
+            Effect::FollowEvents { .. } => return self.handle(Event::EventsOpened),
             Effect::ListContainers { .. } => Outcome::Listed(Vec::new()),
             Effect::RegisterInstance { request, .. } => Outcome::Registered(Box::new(ContainerInstance {
                 container_instance_arn: "arn:aws:ecs:us-west-2:1:container-instance/default/i".to_owned(),

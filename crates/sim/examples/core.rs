@@ -88,7 +88,7 @@ impl World {
     fn answer(&mut self, effect: Effect) -> (Option<Outcome>, Option<Event>) {
         let docker = |id: &str, action| Some(Event::Docker(DockerEvent { id: DockerId::from(id), action }));
         let outcome = match effect {
-            Effect::FollowEvents => return (None, Some(Event::EventsOpened)),
+            Effect::FollowEvents { .. } => return (None, Some(Event::EventsOpened)),
             Effect::ListContainers { .. } | Effect::ListAllContainers { .. } => Outcome::Listed(Vec::new()),
             Effect::RegisterInstance { request, .. } => Outcome::Registered(Box::new(wire::ecs::ContainerInstance {
                 container_instance_arn: INSTANCE.into(),

@@ -1,7 +1,7 @@
 //! A simulated container engine: containers, volumes and what is bound, with Docker's rules and texts.
 //! It knows nothing of time but what it is told, and nothing of faults: the world adds those.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use engine::event::{ContainerAction, DockerEvent};
@@ -43,6 +43,9 @@ pub(crate) struct Container {
     pub(crate) pid_of: Option<String>,
     /// World time of the last change of `status`.
     pub(crate) since: Duration,
+    /// Until then lists show it running although it ended: Docker puts an end into its lists only after it has
+    /// told of it and has cleaned up.
+    pub(crate) listed_running_until: Duration,
 }
 
 /// How a container is.
@@ -104,6 +107,8 @@ pub(crate) struct Daemon {
     pub(crate) is_down: bool,
     /// Rules that the agent broke.
     pub(crate) offences: Vec<String>,
+    /// The last events, with the host's time.
+    recent: VecDeque<(Timestamp, DockerEvent)>,
 }
 
 fn fail(kind: FailureKind, text: impl std::fmt::Display) -> Performed {
@@ -129,6 +134,9 @@ pub(crate) fn is_docker(effect: &Effect) -> bool {
             | Effect::Exit { .. }
     )
 }
+
+/// How many events Docker keeps.
+const REMEMBERED: usize = 256;
 
 fn event(id: &str, action: ContainerAction) -> DockerEvent {
     DockerEvent { id: DockerId::from(id), action }
@@ -167,9 +175,12 @@ impl Daemon {
         match effect {
             Effect::Ping { .. } => Outcome::Done.into(),
             Effect::ListContainers { .. } => {
-                Outcome::Listed(self.containers.values().filter(|c| !c.is_strange()).map(summary).collect()).into()
+                let ours = self.containers.values().filter(|c| !c.is_strange());
+                Outcome::Listed(ours.map(|c| summary(c, now.at)).collect()).into()
             }
-            Effect::ListAllContainers { .. } => Outcome::Listed(self.containers.values().map(summary).collect()).into(),
+            Effect::ListAllContainers { .. } => {
+                Outcome::Listed(self.containers.values().map(|c| summary(c, now.at)).collect()).into()
+            }
             Effect::ListImages { .. } => self.images.list().into(),
             Effect::MeasureDisk { .. } => self.images.disk().into(),
             Effect::LoadPauseImage { .. } => {
@@ -298,6 +309,7 @@ impl Daemon {
             cgroup: host["CgroupParent"].as_str().filter(|parent| !parent.is_empty()).map(str::to_owned),
             pid_of,
             since: now.at,
+            listed_running_until: Duration::ZERO,
         };
         self.containers.insert(id.clone(), container);
         Performed {
@@ -417,6 +429,7 @@ impl Daemon {
             cgroup: None,
             pid_of: None,
             since: now.at,
+            listed_running_until: Duration::ZERO,
             id: id.clone(),
         };
         self.containers.insert(id, container);
@@ -483,6 +496,25 @@ impl Daemon {
         }
     }
 
+    /// Keeps events for those who ask later.
+    pub(crate) fn remember(&mut self, events: &[DockerEvent], wall: Timestamp) {
+        self.recent.extend(events.iter().map(|event| (wall, event.clone())));
+        let surplus = self.recent.len().saturating_sub(REMEMBERED);
+        self.recent.drain(..surplus);
+    }
+
+    /// What happened since then, as far as it is remembered.
+    pub(crate) fn events_since(&self, since: Timestamp) -> Vec<DockerEvent> {
+        self.recent.iter().filter(|(at, _)| *at >= since).map(|(_, event)| event.clone()).collect()
+    }
+
+    /// The process ends: what it had in memory is gone.
+    pub(crate) fn go_down(&mut self) {
+        self.is_down = true;
+        self.recent.clear();
+        self.containers.values_mut().for_each(|container| container.listed_running_until = Duration::ZERO);
+    }
+
     /// Whether a port of the host is free.
     pub(crate) fn is_port_free(&self, protocol: &str, port: u16) -> bool {
         !self
@@ -502,6 +534,7 @@ impl Container {
 fn end(container: &mut Container, code: i64, is_oom: bool, now: Moment) -> Vec<DockerEvent> {
     container.status = Status::Exited;
     container.since = now.at;
+    container.listed_running_until = now.at + clean_up_time(container);
     container.finished_at = Some(now.wall);
     container.exit_code = code;
     container.is_oom = is_oom;
@@ -528,13 +561,21 @@ fn word(status: Status) -> docker::ContainerStatus {
     }
 }
 
-fn summary(container: &Container) -> ContainerSummary {
+/// How long the daemon cleans up after a container: mostly a moment, now and then seconds.
+fn clean_up_time(container: &Container) -> Duration {
+    let some = container.id.bytes().fold(container.run, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    Duration::from_millis(if some.is_multiple_of(16) { some / 16 % 6000 } else { some / 16 % 400 })
+}
+
+fn summary(container: &Container, at: Duration) -> ContainerSummary {
+    let is_late = container.status == Status::Exited && at < container.listed_running_until;
+    let status = if is_late { Status::Running } else { container.status };
     ContainerSummary {
         id: container.id.clone(),
         names: vec![format!("/{}", container.name)],
         image_id: container.image.clone(),
         created: Some(container.created_at),
-        state: word(container.status),
+        state: word(status),
         ..ContainerSummary::default()
     }
 }

@@ -33,7 +33,7 @@ fn failed(kind: FailureKind, code: &str, text: &str) -> Outcome {
 fn times(effect: &Effect, dice: &mut Dice) -> (Duration, Duration) {
     const NONE: Duration = Duration::from_secs(3600);
     match effect {
-        Effect::FollowEvents => (dice.millis(1, 20), NONE),
+        Effect::FollowEvents { .. } => (dice.millis(1, 20), NONE),
         Effect::ListContainers { deadline }
         | Effect::Ping { deadline }
         | Effect::InspectContainer { deadline, .. }
@@ -94,7 +94,7 @@ pub(crate) fn fate(effect: &Effect, profile: &Profile, dice: &mut Dice) -> Fate 
 
 fn docker_fate(effect: &Effect, profile: &Profile, dice: &mut Dice, fate: &mut Fate) {
     let after = fate.applies.unwrap_or_default();
-    if matches!(effect, Effect::FollowEvents) {
+    if matches!(effect, Effect::FollowEvents { .. }) {
         return;
     }
     if dice.chance(profile.fail) {

@@ -10,7 +10,7 @@ fn short(text: &str) -> &str {
 
 pub(crate) fn name(effect: &Effect) -> &'static str {
     match effect {
-        Effect::FollowEvents => "FollowEvents",
+        Effect::FollowEvents { .. } => "FollowEvents",
         Effect::ListContainers { .. } => "ListContainers",
         Effect::Ping { .. } => "Ping",
         Effect::ResolveDigest { .. } => "ResolveDigest",

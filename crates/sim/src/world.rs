@@ -54,6 +54,12 @@ pub(crate) enum Happening {
     /// The user wants the task with this number to run, or to stop.
     Order(usize),
     Stop(usize),
+    /// The daemon begins to tell of events, a moment after it answered that it does.
+    Subscribed {
+        life: u64,
+        id: EffectId,
+        since: Timestamp,
+    },
     Heartbeat,
     Manifest,
     Boot,
@@ -320,6 +326,11 @@ impl World {
                 self.service.ask(vec![(number, true)]);
                 self.send_payloads();
             }
+            Happening::Subscribed { life, id, since } => {
+                if life == self.life {
+                    self.subscribe(life, id, since);
+                }
+            }
             Happening::Heartbeat => self.heartbeat(),
             Happening::Manifest => {
                 if self.service.acs.is_some() {
@@ -414,13 +425,14 @@ impl World {
     fn apply(&mut self, life: u64, id: EffectId, effect: &Effect) -> Result<(Option<Outcome>, Duration), Stop> {
         let is_current = life == self.life;
         let outcome = match effect {
-            Effect::FollowEvents => {
+            Effect::FollowEvents { since } => {
                 if self.daemon.is_down || !is_current {
                     return Ok((Some(Daemon::unreachable()), Duration::ZERO));
                 }
-                self.stream = Some(id);
                 self.stream_last = self.now + Duration::from_millis(1);
                 self.put(self.stream_last, Happening::Tell { life, event: Event::EventsOpened });
+                let at = self.now + self.faults.millis(0, 20);
+                self.put(at, Happening::Subscribed { life, id, since: *since });
                 return Ok((None, Duration::ZERO));
             }
             Effect::RegisterInstance { request, .. } => Outcome::Registered(Box::new(wire::ecs::ContainerInstance {
@@ -508,31 +520,47 @@ impl World {
         }
     }
 
+    fn subscribe(&mut self, life: u64, id: EffectId, since: Timestamp) {
+        if self.daemon.is_down {
+            let outcome = Outcome::Failed(Failure::new(FailureKind::Other, "unexpected EOF"));
+            self.put(self.now, Happening::Answer { life, id, outcome, is_docker: true });
+            return;
+        }
+        self.stream = Some(id);
+        for event in self.daemon.events_since(since) {
+            self.deliver(event);
+        }
+    }
+
     /// The container engine tells who follows its events.
     fn emit(&mut self, events: Vec<DockerEvent>) {
+        self.daemon.remember(&events, self.wall());
         for event in events {
             self.trace.line(self.now, || crate::show::docker(&event));
-            if self.stream.is_none() {
-                continue;
+            if self.stream.is_some() {
+                self.deliver(event);
             }
-            let profile = self.profile;
-            if self.faults.chance(profile.drop_event) {
-                self.note(|| "fault   the event is lost".into());
-                continue;
-            }
-            let is_late = self.faults.chance(profile.late_event);
-            let mut at = self.now + if is_late { self.faults.millis(10, 10_000) } else { self.faults.millis(0, 20) };
-            if !is_late {
-                at = at.max(self.stream_last);
-                self.stream_last = at;
-            }
-            let life = self.life;
-            if self.faults.chance(profile.double_event) {
-                let again = at + self.faults.millis(0, 3000);
-                self.put(again, Happening::Tell { life, event: Event::Docker(event.clone()) });
-            }
-            self.put(at, Happening::Tell { life, event: Event::Docker(event) });
         }
+    }
+
+    fn deliver(&mut self, event: DockerEvent) {
+        let profile = self.profile;
+        if self.faults.chance(profile.drop_event) {
+            self.note(|| "fault   the event is lost".into());
+            return;
+        }
+        let is_late = self.faults.chance(profile.late_event);
+        let mut at = self.now + if is_late { self.faults.millis(10, 10_000) } else { self.faults.millis(0, 20) };
+        if !is_late {
+            at = at.max(self.stream_last);
+            self.stream_last = at;
+        }
+        let life = self.life;
+        if self.faults.chance(profile.double_event) {
+            let again = at + self.faults.millis(0, 3000);
+            self.put(again, Happening::Tell { life, event: Event::Docker(event.clone()) });
+        }
+        self.put(at, Happening::Tell { life, event: Event::Docker(event) });
     }
 
     fn open_socket(&mut self, connection: Connection, url: &str) {

@@ -28,9 +28,8 @@ impl Task {
         match action {
             ContainerAction::Create | ContainerAction::Oom => {}
             ContainerAction::Start | ContainerAction::Restart => {
-                if self.containers[index].is_stopped() {
-                    self.stop_revenant(cx, index);
-                } else if self.containers[index].work.is_none() {
+                // It may be an old event that is told again, so it is looked at before anything is done.
+                if self.containers[index].work.is_none() {
                     self.observe(cx, index, None, false);
                 }
             }
@@ -136,6 +135,9 @@ impl Task {
     fn apply_inspection(&mut self, cx: &mut Cx<'_>, index: usize, inspect: &docker::ContainerInspect) {
         let before = self.containers[index].health.status;
         if self.containers[index].is_stopped() {
+            if inspect.state.running {
+                self.stop_revenant(cx, index);
+            }
             return;
         }
         let facts = self.containers[index].apply_metadata(inspect, cx.now);
@@ -172,8 +174,9 @@ impl Task {
         let container = &self.containers[index];
         let runs = listed.is_some_and(|c| c.state == docker::ContainerStatus::Running);
         if container.is_stopped() {
-            if runs {
-                self.stop_revenant(cx, index);
+            // A list may be older than what is known.
+            if runs && !self.state.has_stopped_revenant {
+                self.observe(cx, index, None, false);
             }
             return;
         }

@@ -245,7 +245,7 @@ fn running_tasks_go_on_untouched() {
         let meddling = play.take(|effect| {
             !matches!(
                 effect,
-                Effect::FollowEvents
+                Effect::FollowEvents { .. }
                     | Effect::InspectContainer { .. }
                     | Effect::DiscoverPollEndpoint { .. }
                     | Effect::CreateCgroup { keeps_limits: true, .. }

@@ -9,6 +9,7 @@ use engine::effect::{MetadataStage, Protocol, RegistryAccess};
 use engine::event::{ContainerAction, DockerEvent};
 use engine::{Effect, EffectId, Event, Failure, FailureKind, Outcome};
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use wire::docker::{Action, ApiVersion, VolumeCreate};
 use wire::ecs;
@@ -76,7 +77,7 @@ impl Performer {
         let outside = &*self.outside;
         let docker = |deadline: Duration| outside.docker.within(deadline);
         Some(match effect {
-            Effect::FollowEvents => failed(&self.follow_events().await),
+            Effect::FollowEvents { since } => failed(&self.follow_events(since).await),
             Effect::ListContainers { deadline } => {
                 let list = ListContainers { all: true, filters: Filters::new().with("label", TASK_LABEL) };
                 told(docker(deadline).containers(&list).await, Outcome::Listed)
@@ -238,9 +239,9 @@ impl Performer {
     }
 
     /// Reads events until the stream ends, which it always does with an error.
-    async fn follow_events(&self) -> docker::Error {
+    async fn follow_events(&self, since: Timestamp) -> docker::Error {
         let filters = Filters::new().with("type", "container").with("label", TASK_LABEL);
-        let mut stream = match self.outside.docker.events(None, &filters).await {
+        let mut stream = match self.outside.docker.events(Some(since), &filters).await {
             Ok(stream) => stream,
             Err(error) => return error,
         };

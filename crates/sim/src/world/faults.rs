@@ -64,7 +64,6 @@ impl World {
         if self.is_calm {
             return;
         }
-        self.daemon.is_down = true;
         let kills = self.faults.chance(0.6);
         self.note(|| format!("fault   container engine goes down{}", if kills { " with all containers" } else { "" }));
         if kills {
@@ -74,6 +73,7 @@ impl World {
                 self.oracle.saw_exit(&id, 137, &self.daemon);
             }
         }
+        self.daemon.go_down();
         let (now, life) = (self.now, self.life);
         for what in self.heap.values_mut() {
             if let Happening::Answer { outcome, is_docker: true, .. } = what {

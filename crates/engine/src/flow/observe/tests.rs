@@ -4,10 +4,11 @@ use expect_test::expect;
 use serde_json::json;
 use wire::docker::{ContainerStatus as Listed, ContainerSummary};
 
-use crate::Event;
 use crate::config::EngineConfig;
 use crate::event::{ContainerAction, DockerEvent, FailureKind, Outcome};
 use crate::flow::testing::{Bench, failed, image, running};
+use crate::time::{Mono, Now};
+use crate::{Effect, Engine, Event};
 
 fn up() -> Bench {
     let mut bench = Bench::new(json!({}), &EngineConfig::default());
@@ -85,4 +86,71 @@ fn one_that_is_gone_needs_no_list() {
     bench.check(expect![[r#"
         inspect
         STOPPED -> STOPPED"#]]);
+}
+
+fn hear_of_start(bench: &mut Bench) {
+    bench.handle(Event::Docker(DockerEvent { id: "c1".into(), action: ContainerAction::Start }));
+}
+
+fn ended() -> Outcome {
+    let inspect = json!({"Id": "c1", "State": {"Running": false, "Status": "exited", "ExitCode": 3,
+        "StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": "2026-01-01T00:00:01Z"}});
+    Outcome::Inspected(Box::new(serde_json::from_value(inspect).unwrap()))
+}
+
+#[test]
+fn an_old_start_that_is_told_again_stops_nothing() {
+    let mut bench = up();
+    hear_of_end(&mut bench);
+    bench.answer("inspect", ended());
+    hear_of_start(&mut bench);
+    bench.answer("inspect", ended());
+    bench.check(expect![[r#"
+        inspect
+        inspect
+        STOPPED -> STOPPED"#]]);
+}
+
+#[test]
+fn one_that_came_back_is_stopped() {
+    let mut bench = up();
+    hear_of_end(&mut bench);
+    bench.answer("inspect", ended());
+    hear_of_start(&mut bench);
+    bench.answer("inspect", running());
+    bench.check(expect![[r#"
+        inspect
+        inspect
+        stop
+        STOPPED -> STOPPED"#]]);
+}
+
+/// Docker lists what has just ended as running, and tells of the end before it listens for a new stream.
+#[test]
+fn an_end_that_neither_stream_nor_list_shows_is_found_by_a_second_list() {
+    let mut bench = up().restart();
+    bench.asked.clear();
+    bench.handle(Event::EventsOpened);
+    bench.answer("list", listed(Listed::Running));
+    bench.answer("inspect", running());
+    bench.pass(10);
+    bench.answer("list", listed(Listed::Exited));
+    bench.answer("inspect", ended());
+    bench.check(expect![[r#"
+        list
+        inspect
+        list
+        inspect
+        STOPPED -> STOPPED"#]]);
+}
+
+#[test]
+fn a_stream_begins_with_what_happened_just_before() {
+    let now = Now { mono: Mono::default(), wall: "2026-01-01T00:00:00Z".parse().unwrap() };
+    let step = Engine::new(EngineConfig::default(), 1, vec![]).handle(now, Event::Start);
+    let since = step.effects.iter().find_map(|(_, effect)| match effect {
+        Effect::FollowEvents { since } => Some(*since),
+        _ => None,
+    });
+    assert_eq!(since, Some("2025-12-31T23:59:50Z".parse().unwrap()));
 }

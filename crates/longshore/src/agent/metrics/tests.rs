@@ -85,5 +85,5 @@ fn a_call_is_told_by_whom_what_and_how_it_ended() {
     metrics.observe_call(call, Duration::from_millis(2), false);
     let counts = lines(&metrics, &Published::new(), "longshore_call_seconds_count{api=\"docker\",call=\"ping\"");
     assert_eq!(counts.len(), 2, "{counts:?}");
-    assert_eq!(Call::of(&Effect::FollowEvents), None);
+    assert_eq!(Call::of(&Effect::FollowEvents { since: jiff::Timestamp::UNIX_EPOCH }), None);
 }
