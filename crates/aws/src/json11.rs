@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header, request};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -122,23 +122,36 @@ impl Json11 {
     }
 
     fn request(&self, operation: &str, body: Vec<u8>, signing: &Signing<'_>) -> Result<Request<Bytes>, CallErrorKind> {
-        let failed = |error: &dyn std::error::Error| CallErrorKind::Encode { reason: error.to_string() };
-        let base = self.service.endpoint.to_string();
-        let url = format!("{}/", base.trim_end_matches('/'));
         let target = format!("{}.{operation}", self.service.target_prefix);
         let signed = [("content-type", CONTENT_TYPE), ("x-amz-target", target.as_str())];
-        let added = signing.headers("POST", &url, &signed, &body).map_err(|error| failed(&error))?;
-        let mut request = Request::post(&url)
-            .header(header::USER_AGENT, self.user_agent.as_ref())
-            .header(header::CONTENT_TYPE, CONTENT_TYPE)
-            .header("x-amz-target", &target);
-        for (name, value) in added {
-            let mut value = HeaderValue::try_from(value).map_err(|error| failed(&error))?;
-            value.set_sensitive(name != "x-amz-date");
-            request = request.header(name, value);
-        }
-        request.body(Bytes::from(body)).map_err(|error| failed(&error))
+        let request = Request::builder().header(header::USER_AGENT, self.user_agent.as_ref());
+        signed_post(request, &self.service.endpoint, signing, &signed, body)
     }
+}
+
+/// A `POST` to the root of `endpoint`: what `request` has already, with the headers that are `signed`, the signature
+/// and the body.
+pub(crate) fn signed_post(
+    request: request::Builder,
+    endpoint: &Uri,
+    signing: &Signing<'_>,
+    signed: &[(&str, &str)],
+    body: Vec<u8>,
+) -> Result<Request<Bytes>, CallErrorKind> {
+    let failed = |error: &dyn std::error::Error| CallErrorKind::Encode { reason: error.to_string() };
+    let base = endpoint.to_string();
+    let url = format!("{}/", base.trim_end_matches('/'));
+    let added = signing.headers("POST", &url, signed, &body).map_err(|error| failed(&error))?;
+    let mut request = request.method(Method::POST).uri(&url);
+    for (name, value) in signed {
+        request = request.header(*name, *value);
+    }
+    for (name, value) in added {
+        let mut value = HeaderValue::try_from(value).map_err(|error| failed(&error))?;
+        value.set_sensitive(name != "x-amz-date");
+        request = request.header(name, value);
+    }
+    request.body(Bytes::from(body)).map_err(|error| failed(&error))
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {

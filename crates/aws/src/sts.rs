@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header};
+use http::{Request, Uri};
 use jiff::Timestamp;
 
 use crate::credentials::{Credentials, CredentialsSource};
 use crate::http::HttpClient;
-use crate::json11::{CallError, CallErrorKind};
+use crate::json11::{CallError, CallErrorKind, signed_post};
 use crate::sign::Signing;
 
 const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
@@ -26,7 +26,7 @@ pub struct Sts {
     pub credentials: CredentialsSource,
 }
 
-/// Which role, and under which name the sessions shows in audit logs.
+/// Which role, and under which name its session shows in audit logs.
 #[derive(Clone, Copy, Debug)]
 pub struct AssumeRole<'a> {
     pub role_arn: &'a str,
@@ -68,9 +68,6 @@ impl Sts {
     }
 
     fn request(&self, role: &AssumeRole<'_>, own: &Credentials) -> Result<Request<Bytes>, CallErrorKind> {
-        let failed = |error: &dyn std::error::Error| CallErrorKind::Encode { reason: error.to_string() };
-        let base = self.endpoint.to_string();
-        let url = format!("{}/", base.trim_end_matches('/'));
         let body = format!(
             "Action=AssumeRole&Version={VERSION}&RoleArn={}&RoleSessionName={}&DurationSeconds={}",
             encode(role.role_arn),
@@ -78,16 +75,8 @@ impl Sts {
             role.duration.as_secs()
         );
         let signing = Signing { credentials: own, region: &self.region, service: "sts", now: Timestamp::now() };
-        let added = signing
-            .headers("POST", &url, &[("content-type", CONTENT_TYPE)], body.as_bytes())
-            .map_err(|error| failed(&error))?;
-        let mut request = Request::post(&url).header(header::CONTENT_TYPE, CONTENT_TYPE);
-        for (name, value) in added {
-            let mut value = HeaderValue::try_from(value).map_err(|error| failed(&error))?;
-            value.set_sensitive(name != "x-amz-date");
-            request = request.header(name, value);
-        }
-        request.body(Bytes::from(body)).map_err(|error| failed(&error))
+        let signed = [("content-type", CONTENT_TYPE)];
+        signed_post(Request::builder(), &self.endpoint, &signing, &signed, body.into_bytes())
     }
 }
 

@@ -54,13 +54,10 @@ pub fn for_image(format: Format, text: &str, image: &ImageRef) -> RegistryAuth {
 
 /// The entry whose key is the registry's host, the longest prefix of the image first.
 fn find<'a>(entries: &'a BTreeMap<String, Entry>, image: &ImageRef) -> Option<(&'a str, &'a Entry)> {
-    let repository = image.repository();
-    let host = match repository.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => "docker.io",
-    };
+    let repository = image.normalized_repository();
+    let host = repository.split('/').next().unwrap_or_default();
     let stripped = |key: &'a str| key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
-    if matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io") {
+    if matches!(host, "docker.io" | "registry-1.docker.io") {
         return entries.iter().map(|(key, entry)| (stripped(key), entry)).find(|(key, _)| *key == HUB);
     }
     entries

@@ -1,18 +1,17 @@
 //! The engine: events in, effects out.
 
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use wire::docker::ContainerSummary;
 use wire::ids::{ContainerInstanceArn, TaskId};
 
-use crate::backoff::Backoff;
 use crate::config::EngineConfig;
 use crate::container::Stage;
 use crate::core::{Core, Route, Timer};
 use crate::effect::{Connection, Effect, EffectId, Socket};
-use crate::event::{DockerEvent, Event, Failure, FailureKind, Outcome};
+use crate::event::{Event, Failure, FailureKind, Outcome};
 use crate::fact::Level;
 use crate::flow::{Cx, Deliveries, Fetched};
 use crate::ledger::Totals;
@@ -24,15 +23,7 @@ use crate::status::TaskStatus;
 use crate::step::{Step, StoredRow};
 use crate::task::Task;
 use crate::time::{Mono, Now};
-
-/// How often the Engine's list is compared with what is known (spec 20 §3.9).
-const POLL: Duration = Duration::from_secs(300);
-const POLL_JITTER: Duration = Duration::from_secs(30);
-/// How far back a new stream of events reaches, and how soon after it everything is compared once more. Docker tells of
-/// an end first, then cleans up, and only then lists the container as ended; and it begins to listen for a stream a
-/// moment after it opened it. An end in between is neither heard nor listed.
-const OVERLAP: Duration = Duration::from_secs(10);
-const LIST_DEADLINE: Duration = Duration::from_secs(60);
+use watch::Watch;
 
 /// All that the agent knows.
 #[derive(Debug)]
@@ -54,14 +45,8 @@ pub struct Engine {
     complaints: Vec<String>,
     /// What the store held of another machine, until it is deleted.
     foreign: Option<Foreign>,
-    follow_backoff: Backoff,
-    list_backoff: Backoff,
+    watch: Watch,
     has_restored: bool,
-    is_listing: bool,
-    /// When the last list was asked for.
-    listed_at: Mono,
-    /// Something was seen since the list that is out was asked for.
-    lists_again: bool,
     is_ending: bool,
     touched: BTreeSet<TaskId>,
 }
@@ -104,11 +89,7 @@ impl Engine {
             is_known_agent,
             complaints,
             foreign,
-            follow_backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10), 2.0, 0.2),
-            list_backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(10), 2.0, 0.2),
-            is_listing: false,
-            listed_at: Mono::default(),
-            lists_again: false,
+            watch: Watch::new(),
             is_ending: false,
             touched: BTreeSet::new(),
             core,
@@ -125,11 +106,7 @@ impl Engine {
             Event::Start => self.start(now, &mut step),
             Event::Tick => self.tick(now, &mut step),
             Event::Done { id, outcome } => self.apply_answer(now, id, outcome, &mut step),
-            Event::EventsOpened => {
-                self.follow_backoff.reset();
-                self.list(now, &mut step);
-                self.core.set_no_later(Timer::List, now.mono + OVERLAP);
-            }
+            Event::EventsOpened => self.apply_stream_opened(now, &mut step),
             Event::Docker(event) => self.apply_docker(now, &event, &mut step),
             Event::Message { connection, message } => {
                 if self.sessions.is_current(connection) {
@@ -214,8 +191,7 @@ impl Engine {
         }
         self.follow(now, step);
         self.with_registering(now, step, |registering, now, cx| registering.start(now, cx));
-        let pause = POLL + self.core.rng.within(POLL_JITTER);
-        self.core.set(Timer::Poll, now.mono + pause);
+        self.poll_later(now);
         self.start_image_cleanup(now);
         let restored: Vec<TaskId> = self.tasks.keys().cloned().collect();
         for id in restored {
@@ -266,8 +242,7 @@ impl Engine {
                 Timer::Ledger => self.serve_ledger(now, step),
                 Timer::Flush => self.flush(now, step),
                 Timer::Poll => {
-                    let pause = POLL + self.core.rng.within(POLL_JITTER);
-                    self.core.set(Timer::Poll, now.mono + pause);
+                    self.poll_later(now);
                     self.list(now, step);
                 }
                 Timer::FollowEvents => self.follow(now, step),
@@ -339,17 +314,7 @@ impl Engine {
             }
             Route::Report(task) => self.touch(now, &task, step, |task, cx| task.apply_reported(cx, outcome)),
             Route::List => self.apply_list(now, outcome, step),
-            Route::FollowEvents => {
-                let pause = self.follow_backoff.next(&mut self.core.rng);
-                if let Outcome::Failed(failure) = outcome {
-                    step.agent(
-                        Level::Warn,
-                        "events_lost",
-                        format!("the stream of container events ended: {}", failure.text),
-                    );
-                }
-                self.core.set(Timer::FollowEvents, now.mono + pause);
-            }
+            Route::FollowEvents => self.apply_stream_ended(now, outcome, step),
             Route::ImageCleanup => self.apply_image_cleanup(now, outcome, step),
             Route::DiskCheck => self.apply_disk_check(now, outcome, step),
             Route::Register => {
@@ -407,71 +372,6 @@ impl Engine {
                     task.settle(cx);
                 });
             }
-        }
-    }
-
-    fn apply_docker(&mut self, now: Now, event: &DockerEvent, step: &mut Step) {
-        let Some((task, index)) = self.core.containers_by_id.get(&event.id).cloned() else { return };
-        self.touch(now, &task, step, |task, cx| {
-            if index < task.containers.len() {
-                task.apply_docker_event(cx, index, event.action);
-                task.settle(cx);
-            }
-        });
-    }
-
-    fn follow(&mut self, now: Now, step: &mut Step) {
-        let since = now.wall.saturating_sub(OVERLAP).unwrap_or(now.wall);
-        self.core.ask(step, Route::FollowEvents, Effect::FollowEvents { since });
-    }
-
-    fn list(&mut self, now: Now, step: &mut Step) {
-        if self.is_listing {
-            self.lists_again = true;
-            return;
-        }
-        self.is_listing = true;
-        self.listed_at = now.mono;
-        self.core.ask(step, Route::List, Effect::ListContainers { deadline: LIST_DEADLINE });
-    }
-
-    fn apply_list(&mut self, now: Now, outcome: Outcome, step: &mut Step) {
-        self.is_listing = false;
-        let asked_at = self.listed_at;
-        if std::mem::take(&mut self.lists_again) {
-            self.list(now, step);
-        }
-        let containers = match outcome {
-            Outcome::Listed(containers) => containers,
-            other => {
-                let pause = self.list_backoff.next(&mut self.core.rng);
-                let failure = failure_of(other);
-                step.agent(Level::Warn, "list_failed", format!("containers could not be listed: {}", failure.text));
-                self.core.set(Timer::List, now.mono + pause);
-                return;
-            }
-        };
-        self.list_backoff.reset();
-        let by_id: BTreeMap<&str, &ContainerSummary> = containers.iter().map(|c| (c.id.as_str(), c)).collect();
-        let tasks: Vec<TaskId> = self.tasks.keys().cloned().collect();
-        for id in tasks {
-            let needs_look = self.tasks.get(&id).is_some_and(|task| {
-                !task.state.is_being_removed && task.containers.iter().any(|c| c.handle().is_some())
-            });
-            if !needs_look {
-                continue;
-            }
-            self.touch(now, &id, step, |task, cx| {
-                for index in 0..task.containers.len() {
-                    let docker_id = task.containers[index].state.docker_id.clone();
-                    let listed = docker_id.and_then(|id| by_id.get(id.as_str()).copied());
-                    match task.containers[index].work.as_ref().map(|w| w.stage) {
-                        Some(Stage::VerifyPause { .. }) => task.compare_restored(cx, index, listed),
-                        _ => task.compare(cx, index, listed, asked_at),
-                    }
-                }
-                task.settle(cx);
-            });
         }
     }
 

@@ -22,9 +22,8 @@ use wire::ids::{TaskArn, TaskId};
 use crate::container::Container;
 
 /// How far the removal of the containers' metadata files is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetadataRemoval {
-    #[default]
     None,
     Asked,
     Done,

@@ -24,13 +24,9 @@ pub fn engine_frames(data: &[u8]) {
         }
     }
     let stored = agent.rows.into_iter().map(|((table, key), value)| StoredRow { table, key, value }).collect();
-    let restored = Engine::new(config(), 8, stored);
+    let restored = Engine::new(EngineConfig::default(), 8, stored);
     let names = |engine: &Engine| engine.tasks().keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&restored), names(&agent.engine));
-}
-
-fn config() -> EngineConfig {
-    EngineConfig { is_checkpointed: true, ..EngineConfig::default() }
 }
 
 struct Agent {
@@ -43,7 +39,7 @@ struct Agent {
 
 impl Agent {
     fn joined() -> Self {
-        let engine = Engine::new(config(), 7, Vec::new());
+        let engine = Engine::new(EngineConfig::default(), 7, Vec::new());
         let mut agent = Self { engine, now: Duration::ZERO, rows: BTreeMap::new(), under_way: Vec::new(), acs: None };
         agent.handle(Event::Start);
         for _ in 0..8 {

@@ -71,7 +71,7 @@ pub enum CgroupError {
     #[error("{0:?} names no cgroup of a task")]
     Name(String),
     #[error(transparent)]
-    Systemd(SystemdError),
+    Systemd(#[from] SystemdError),
 }
 
 /// Where groups of tasks are.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
-use wire::ecs::EpochSeconds;
+use serde_json::{Value, json};
+use wire::ecs::{EpochSeconds, without_nulls};
 
 use crate::Plane;
 use crate::error::Fault;
@@ -127,12 +127,12 @@ struct Named {
     services: Vec<String>,
 }
 
-/// Reads a request.
+/// Reads a request, whose nulls [`Plane::call`] has taken out.
 pub(crate) fn parse<T: DeserializeOwned>(body: Value) -> Result<T, Fault> {
-    serde_json::from_value(wire::ecs::without_nulls(body)).map_err(|error| Fault::serialization(error.to_string()))
+    serde_json::from_value(body).map_err(|error| Fault::serialization(error.to_string()))
 }
 
-fn answer<T: Serialize>(result: Result<T, Fault>) -> Result<Value, Fault> {
+pub(crate) fn answer<T: Serialize>(result: Result<T, Fault>) -> Result<Value, Fault> {
     serde_json::to_value(result?).map_err(|error| Fault::server(error.to_string()))
 }
 
@@ -145,16 +145,4 @@ pub(crate) fn listed(member: &str, list: Value, next: Option<String>) -> Value {
         members.insert("nextToken".to_owned(), json!(next));
     }
     answer
-}
-
-/// Takes out members that are null: in this protocol they mean the same as absent ones.
-pub(crate) fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let kept = members.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.map(|(name, value)| (name, without_nulls(value))).collect::<Map<_, _>>())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
-        other => other,
-    }
 }

@@ -8,6 +8,7 @@ use wire::ecs::{self, EpochSeconds, TaskDefinition};
 use crate::Plane;
 use crate::event::{Granted, Note, Outgoing, Refused, SessionId, Step, Wish};
 use crate::rows::Table;
+use crate::session::RESEND_MS;
 use crate::task::Desired;
 
 /// Refresh comes a quarter of the life before the end, and never earlier than this.
@@ -22,8 +23,7 @@ const PAUSE_MS: i64 = 1_000;
 /// Between attempts to refresh, at most.
 const REFRESH_PAUSE_MAX_MS: i64 = 30_000;
 
-/// When a message that is not acknowledged is sent again, and how often at most on one connection.
-const RESEND_MS: i64 = 60_000;
+/// How often at most a message that is not acknowledged is sent on one connection.
 const SENDS_MAX: u32 = 3;
 
 /// What a role is for.
@@ -129,9 +129,9 @@ impl Plane {
     pub(crate) fn begin_roles(&mut self, now: EpochSeconds, arn: &str, asked_for: Vec<Role>, step: &mut Step) {
         if self.settings.delivers_credentials {
             if let Some(task) = self.tasks.get_mut(arn) {
+                self.leases.extend(asked_for.iter().map(|role| ((arn.to_owned(), role.kind), Lease::default())));
                 task.roles = asked_for;
             }
-            self.begin_leases(arn);
             return;
         }
         // The execution role is for the agent, which has the user's own Docker login instead.
@@ -143,14 +143,6 @@ impl Plane {
             );
             self.remark(now, arn, text.clone(), true);
             step.notes.push(Note::TaskRemark { task: arn.to_owned(), text, is_trouble: true });
-        }
-    }
-
-    /// Credentials of a live task are wanted at once.
-    pub(crate) fn begin_leases(&mut self, arn: &str) {
-        let Some(task) = self.tasks.get(arn) else { return };
-        for role in &task.roles {
-            self.leases.entry((arn.to_owned(), role.kind)).or_default();
         }
     }
 
@@ -255,7 +247,7 @@ impl Plane {
         self.stop_now(now, arn, step);
     }
 
-    /// Whether nothing keeps a task from its agent: all its roles have credentials that still hold.
+    /// Whether nothing keeps a task from its agent: the shell holds credentials of all its roles.
     pub(crate) fn has_credentials(&self, arn: &str) -> bool {
         let Some(task) = self.tasks.get(arn) else { return false };
         let mut leases = task.roles.iter().map(|role| self.leases.get(&(arn.to_owned(), role.kind)));

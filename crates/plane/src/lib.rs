@@ -172,8 +172,7 @@ impl Plane {
                 self.credentials_answered(now, &task, kind, outcome, &mut step);
             }
             Event::Look { task } => {
-                let report = self.look(task.as_deref());
-                step.reply = Some(serde_json::to_value(report).map_err(|error| Fault::server(error.to_string())));
+                step.reply = Some(api::answer(Ok(self.look(task.as_deref()))));
             }
             Event::Tick => {}
         }

@@ -75,7 +75,7 @@ pub(crate) fn task(settings: &Settings, definition: &TaskDefinition, task: &ecs:
         value
     });
     put("containers", containers.collect());
-    crate::api::without_nulls(Value::Object(out))
+    ecs::without_nulls(Value::Object(out))
 }
 
 fn container_payload(

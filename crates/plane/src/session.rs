@@ -22,8 +22,8 @@ const HEARTBEAT_MS: i64 = 30_000;
 /// Heartbeats in a row that an agent may leave unanswered.
 const UNANSWERED_MAX: u32 = 5;
 
-/// When an unacknowledged payload is sent again on the same connection.
-const RESEND_MS: i64 = 60_000;
+/// When an unacknowledged message is sent again on the same connection.
+pub(crate) const RESEND_MS: i64 = 60_000;
 
 /// Payloads under way at once on one connection; the rest follows as these are acknowledged.
 const IN_FLIGHT_MAX: usize = 64;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use wire::ecs::{self, EpochSeconds};
+use wire::tcs::ContainerHealth;
 
 use crate::Plane;
 use crate::error::Fault;
@@ -114,19 +115,16 @@ impl Plane {
         acknowledgment()
     }
 
-    /// Health as telemetry reports it: `(container, status)` pairs of one task.
-    pub(crate) fn apply_health(&mut self, arn: &str, containers: &[(String, String)]) {
+    /// Health of a live task's containers, as telemetry reports it.
+    pub(crate) fn apply_health(&mut self, arn: &str, containers: &[ContainerHealth]) {
         let Some(task) = self.tasks.get_mut(arn) else { return };
-        if task.is_stopped() {
-            return;
-        }
         let before = task.shape.clone();
-        for (name, status) in containers {
-            if !matches!(status.as_str(), "HEALTHY" | "UNHEALTHY" | "UNKNOWN") {
+        for told in containers {
+            if !matches!(told.health_status.as_str(), "HEALTHY" | "UNHEALTHY" | "UNKNOWN") {
                 continue;
             }
-            if let Some(container) = task.shape.containers.iter_mut().find(|c| c.name == *name) {
-                container.health_status = Some(status.clone());
+            if let Some(container) = task.shape.containers.iter_mut().find(|c| c.name == told.container_name) {
+                container.health_status = Some(told.health_status.clone());
             }
         }
         task.refresh_health();

@@ -222,9 +222,7 @@ impl Plane {
             if !self.is_live_on(instance, &task.task_arn) {
                 continue;
             }
-            let told: Vec<(String, String)> =
-                task.containers.iter().map(|c| (c.container_name.clone(), c.health_status.clone())).collect();
-            self.apply_health(&task.task_arn, &told);
+            self.apply_health(&task.task_arn, &task.containers);
             for container in &task.containers {
                 if let Some(kept) = self.telemetry.container(&task.task_arn, &container.container_name) {
                     kept.health =

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
-use wire::ecs::{RegisterTaskDefinitionRequest, Volume};
+use wire::ecs::{RegisterTaskDefinitionRequest, Volume, without_nulls};
 
 pub(crate) use size::{cpu_units, memory_mib};
 
@@ -52,7 +52,7 @@ pub fn validate_task_definition(definition: &Value) -> Vec<Problem> {
     let mut problems = Problems::default();
     schema::check(definition, &mut problems);
     if problems.0.iter().all(|problem| problem.kind == ProblemKind::UnknownMember) {
-        match serde_json::from_value(crate::api::without_nulls(definition.clone())) {
+        match serde_json::from_value(without_nulls(definition.clone())) {
             Ok(definition) => check_meaning(&definition, &mut problems),
             Err(error) => problems.invalid("", error.to_string()),
         }

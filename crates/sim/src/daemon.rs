@@ -12,6 +12,7 @@ use wire::docker::{self, ContainerInspect, ContainerSummary};
 use wire::ids::DockerId;
 
 use crate::dice::Dice;
+use crate::host::is_of_host;
 use crate::images::{Images, Removal, User};
 use crate::workload::Behavior;
 
@@ -116,23 +117,20 @@ fn fail(kind: FailureKind, text: impl std::fmt::Display) -> Performed {
 }
 
 pub(crate) fn is_docker(effect: &Effect) -> bool {
-    !matches!(
-        effect,
-        Effect::RegisterInstance { .. }
-            | Effect::CreateCluster { .. }
-            | Effect::DiscoverPollEndpoint { .. }
-            | Effect::SubmitTask { .. }
-            | Effect::OpenSocket { .. }
-            | Effect::SendFrame { .. }
-            | Effect::CloseSocket { .. }
-            | Effect::ForgetCredentials { .. }
-            | Effect::FindHostPorts { .. }
-            | Effect::CreateCgroup { .. }
-            | Effect::RemoveCgroup { .. }
-            | Effect::WriteMetadata { .. }
-            | Effect::RemoveMetadata { .. }
-            | Effect::Exit { .. }
-    )
+    !is_of_host(effect)
+        && !matches!(
+            effect,
+            Effect::RegisterInstance { .. }
+                | Effect::CreateCluster { .. }
+                | Effect::DiscoverPollEndpoint { .. }
+                | Effect::SubmitTask { .. }
+                | Effect::OpenSocket { .. }
+                | Effect::SendFrame { .. }
+                | Effect::CloseSocket { .. }
+                | Effect::ForgetCredentials { .. }
+                | Effect::FindHostPorts { .. }
+                | Effect::Exit { .. }
+        )
 }
 
 /// How many events Docker keeps.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::{Effect, Failure, FailureKind, Outcome};
 
-use crate::daemon::{Daemon, Status};
+use crate::daemon::{Container, Daemon, Status};
 
 /// What is on the machine.
 #[derive(Debug, Default)]
@@ -30,13 +30,8 @@ impl Host {
                 self.cgroups.insert(parent.clone());
             }
             Effect::RemoveCgroup { parent, .. } => {
-                let has_processes = |parent: &str| {
-                    daemon
-                        .containers
-                        .values()
-                        .any(|c| c.status == Status::Running && c.cgroup.as_deref() == Some(parent))
-                };
-                if has_processes(parent) {
+                let is_in_it = |c: &Container| c.status == Status::Running && c.cgroup.as_ref() == Some(parent);
+                if daemon.containers.values().any(is_in_it) {
                     let text = format!("remove {parent}: device or resource busy");
                     return Outcome::Failed(Failure::new(FailureKind::Other, text));
                 }

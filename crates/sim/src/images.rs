@@ -222,15 +222,15 @@ impl Images {
             return unreachable_registry();
         }
         let repository = reference.repository().to_owned();
-        let (tag, digest) = match reference.digest() {
-            Some(digest) if self.published.contains(&format!("{repository}@{digest}")) => {
-                (String::new(), digest.as_str().to_owned())
+        let found = match reference.digest() {
+            Some(digest) => {
+                let is_there = self.published.contains(&format!("{repository}@{digest}"));
+                is_there.then(|| (String::new(), digest.as_str().to_owned()))
             }
-            Some(_) => return not_found(format!("manifest for {reference} not found: manifest unknown")),
-            None => match self.registry.get(&tagged(reference)) {
-                Some(digest) => (tagged(reference), digest.clone()),
-                None => return not_found(format!("manifest for {reference} not found: manifest unknown")),
-            },
+            None => self.registry.get(&tagged(reference)).map(|digest| (tagged(reference), digest.clone())),
+        };
+        let Some((tag, digest)) = found else {
+            return not_found(format!("manifest for {reference} not found: manifest unknown"));
         };
         let id = self.add(&repository, &tag, &digest, true);
         self.pulled.insert(id);

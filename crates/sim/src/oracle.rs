@@ -53,7 +53,7 @@ const MOST_STEPS: u64 = 4000;
 
 impl Oracle {
     pub(crate) fn new(checks_rows: bool) -> Self {
-        Self { checks_rows, rows: 0, minute: 0, steps_in_minute: 0, past: BTreeMap::new(), ..Self::default() }
+        Self { checks_rows, ..Self::default() }
     }
 
     pub(crate) fn count(&mut self, now: Duration, event: &Event) -> Result<(), String> {

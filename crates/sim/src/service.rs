@@ -45,7 +45,7 @@ pub(crate) struct Service {
     pub(crate) reports: u64,
     /// Counts machines: each is another container instance.
     machine: u64,
-    /// Tasks of machines that are no more.
+    /// ARNs of tasks of machines that are no more.
     lost: BTreeSet<String>,
     pub(crate) offences: Vec<String>,
 }
@@ -83,14 +83,14 @@ impl Service {
         for (arn, told) in &mut self.told {
             if told.rank < 3 {
                 told.rank = 3;
-                self.lost.insert(wire::ids::TaskArn::from(arn.as_str()).task_id().to_string());
+                self.lost.insert(arn.clone());
             }
         }
     }
 
     /// Whether a task was on a machine that is no more.
-    pub(crate) fn is_lost(&self, id: &str) -> bool {
-        self.lost.contains(id)
+    pub(crate) fn is_lost(&self, arn: &str) -> bool {
+        self.lost.contains(arn)
     }
 
     fn message_id(&mut self) -> String {
@@ -264,7 +264,7 @@ impl Service {
             self.offences.push(format!("report of unknown task {arn}"));
             return;
         };
-        if self.lost.contains(wire::ids::TaskArn::from(arn.as_str()).task_id().as_str()) {
+        if self.is_lost(&arn) {
             self.offences.push(format!("report of task {arn}, which was on another machine"));
             return;
         }

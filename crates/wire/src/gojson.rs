@@ -8,6 +8,7 @@ mod overlay;
 
 pub use decode::{DecodeError, from_str, from_value};
 pub use duration::{DurationError, parse_duration, render_duration};
+pub(crate) use overlay::kind_of;
 pub use overlay::{Member, Shape, overlay};
 
 #[cfg(test)]

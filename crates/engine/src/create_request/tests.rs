@@ -7,7 +7,7 @@ use wire::gojson;
 use super::*;
 use crate::container::ChosenPorts;
 use crate::rng::Rng;
-use crate::task::{Admission, Cgroup, MetadataRemoval, TaskState, admit};
+use crate::task::admit;
 
 const ARN: &str = "arn:aws:ecs:us-west-2:123456789012:task/lab/0f";
 
@@ -22,23 +22,11 @@ fn task(members: Value) -> Task {
     let mut task = json!({"arn": ARN, "family": "fam", "version": "7", "desiredStatus": "RUNNING"});
     task.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let definition = admit(gojson::from_value(task).unwrap(), &config(), &mut Rng::new(1)).unwrap();
-    let mut containers: Vec<_> = definition.containers.iter().cloned().map(Container::new).collect();
-    for container in &mut containers {
+    let mut task = Task::new(definition, jiff::Timestamp::UNIX_EPOCH);
+    for container in &mut task.containers {
         container.state.docker_name = Some(format!("docker-{}", container.name()));
     }
-    Task {
-        definition: Arc::new(definition),
-        state: TaskState::default(),
-        containers,
-        volumes: vec![],
-        cgroup: Cgroup::default(),
-        metadata_removal: MetadataRemoval::None,
-        admission: Admission::New,
-        history: vec![],
-        history_written: 0,
-        is_dirty: false,
-        is_stored: false,
-    }
+    task
 }
 
 /// A task of one container with these members.

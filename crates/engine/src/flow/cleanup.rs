@@ -168,7 +168,7 @@ impl Task {
     pub(crate) fn is_removed(&self) -> bool {
         self.state.is_being_removed
             && self.containers.iter().all(|c| c.work.is_none() && c.metadata_write.is_none())
-            && !matches!(self.metadata_removal, MetadataRemoval::Asked)
+            && self.metadata_removal != MetadataRemoval::Asked
             && self.volumes.iter().all(|v| v.work.is_none() && v.removal.pause_until.is_none())
             && self.cgroup.work == CgroupWork::None
     }

@@ -489,7 +489,10 @@ impl Core {
                 };
                 match self.images.pulls.remove(key) {
                     Some(pull) => {
-                        if let (true, true, Some(image)) = (pull.waiters.is_empty(), pull.is_needed, &image) {
+                        if let Some(image) = &image
+                            && pull.waiters.is_empty()
+                            && pull.is_needed
+                        {
                             self.images.remember(image, key.image.as_str(), pull.error.is_none(), now.wall);
                         }
                         let result = PullResult { error: pull.error, image, was_pulled: pull.is_needed };

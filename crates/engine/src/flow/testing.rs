@@ -119,6 +119,21 @@ impl Bench {
         }
     }
 
+    /// Up to the point where its container's image is here. What was asked for it is forgotten.
+    pub(super) fn fetch(&mut self) {
+        self.answer("resolve", Outcome::Resolved(None));
+        self.answer("pull", Outcome::Done);
+        self.asked.clear();
+        self.answer("inspect image", image());
+    }
+
+    /// From its create to the point where its container runs.
+    pub(super) fn launch(&mut self) {
+        self.answer("create web", Outcome::Created("c1".into()));
+        self.answer("start", Outcome::Done);
+        self.answer("inspect", running());
+    }
+
     /// Answers the first thing that is open and begins with these words.
     pub(super) fn answer(&mut self, words: &str, outcome: Outcome) {
         let found = self.open.iter().position(|(open, ..)| open.starts_with(words));

@@ -34,7 +34,8 @@ fn folder(mount: &Path, version: CgroupVersion, name: &str) -> PathBuf {
 
 /// Whether systemd answers.
 pub(super) fn reach(sockets: &[Socket]) -> Result<(), CgroupError> {
-    Systemd::connect(sockets).map(drop).map_err(CgroupError::Systemd)
+    Systemd::connect(sockets)?;
+    Ok(())
 }
 
 /// Makes a slice with limits. One that is there keeps its limits with `keeps_limits`, else they are set.
@@ -48,7 +49,7 @@ pub(super) fn create(
     if keeps_limits && folder(mount, version, name).is_dir() {
         return Ok(());
     }
-    let mut systemd = Systemd::connect(sockets).map_err(CgroupError::Systemd)?;
+    let mut systemd = Systemd::connect(sockets)?;
     let mut body = Body::default();
     body.text(name);
     body.text("replace");
@@ -62,9 +63,10 @@ pub(super) fn create(
             // Until the next boot, as the slice itself.
             body.bool(true);
             body.properties(&properties(limits, version));
-            systemd.manager("SetUnitProperties", "sba(sv)", body).map(drop).map_err(CgroupError::Systemd)
+            systemd.manager("SetUnitProperties", "sba(sv)", body)?;
+            Ok(())
         }
-        done => done.map_err(CgroupError::Systemd),
+        done => Ok(done?),
     }
 }
 

@@ -5,13 +5,6 @@ use super::{Kind, Owner, Rule, TASK_ADDRESS, imds};
 /// Waits for others that change rules, up to 5 seconds.
 const WAIT: [&str; 2] = ["-w", "5"];
 
-/// Where a rule goes within its chain.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Top,
-    Bottom,
-}
-
 /// In which form a rule is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -50,7 +43,7 @@ pub(super) fn check(rule: &Rule, form: Form) -> Vec<String> {
 
 /// Adds the rule where the reference adds it.
 pub(super) fn add(rule: &Rule, form: Form) -> Vec<String> {
-    let operation = if place(rule).2 == End::Top { "-I" } else { "-A" };
+    let (_, _, operation) = place(rule);
     words(operation, rule, form)
 }
 
@@ -76,16 +69,17 @@ fn parse_port(line: &str) -> Option<u16> {
     target.rsplit(':').next()?.parse().ok()
 }
 
-/// Table, chain and end. The block sits where a packet passes first: neither Docker's own chains, which are put above
-/// others whenever Docker starts, nor an address that is the host's own come before it.
-fn place(rule: &Rule) -> (&'static str, &'static str, End) {
+/// Table, chain, and what adds the rule at its top or bottom. The block sits where a packet passes first: neither
+/// Docker's own chains, which are put above others whenever Docker starts, nor an address that is the host's own come
+/// before it.
+fn place(rule: &Rule) -> (&'static str, &'static str, &'static str) {
     match rule.kind {
-        Kind::FromContainers { .. } => ("nat", "PREROUTING", End::Bottom),
-        Kind::FromHost { .. } => ("nat", "OUTPUT", End::Bottom),
+        Kind::FromContainers { .. } => ("nat", "PREROUTING", "-A"),
+        Kind::FromHost { .. } => ("nat", "OUTPUT", "-A"),
         Kind::LoopbackFilter | Kind::Introspection { .. } | Kind::IntrospectionFromBridge { .. } => {
-            ("filter", "INPUT", End::Top)
+            ("filter", "INPUT", "-I")
         }
-        Kind::BlockImds { .. } => ("raw", "PREROUTING", End::Top),
+        Kind::BlockImds { .. } => ("raw", "PREROUTING", "-I"),
     }
 }
 

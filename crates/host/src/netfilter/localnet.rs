@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Owner;
-use super::TASK_ADDRESS;
 use super::run::{NetfilterError, failure, find, run};
+use super::{Owner, TASK_ADDRESS};
 
 /// Marks the agent's own route: `rtnetlink` lets everybody have a protocol number, and nobody else has this one.
 const ROUTE_PROTOCOL: &str = "184";

@@ -58,8 +58,7 @@ pub(super) fn has(listing: &str, rule: &Rule) -> bool {
     let comment = format!("comment \"{}\"", word(&rule.kind));
     // Port and interface tell a rule of an agent that had other settings.
     let is_it = |line: &&str| match &rule.kind {
-        Kind::FromContainers { port } => line.contains(&format!(":{port} ")),
-        Kind::FromHost { port } => line.contains(&format!(":{port} ")),
+        Kind::FromContainers { port } | Kind::FromHost { port } => line.contains(&format!(":{port} ")),
         Kind::Introspection { port, loopback: interface }
         | Kind::IntrospectionFromBridge { port, bridge: interface } => {
             line.contains(&format!("dport {port} ")) && line.contains(&format!("\"{interface}\""))

@@ -151,11 +151,10 @@ impl Netfilter {
                 }
             }
             Backend::Nft(program) => {
-                let other = if owner == Owner::Agent { Owner::Init } else { Owner::Agent };
                 let ours = Listings::read(program, owner, rules).await?;
                 // See `iptables::foreign_forms`.
                 let theirs = if owner == Owner::Agent {
-                    Listings::read(program, other, rules).await?
+                    Listings::read(program, Owner::Init, rules).await?
                 } else {
                     Listings::default()
                 };
@@ -183,13 +182,7 @@ impl Netfilter {
 
     async fn is_there(&self, rule: &Rule, form: Form) -> Result<bool, NetfilterError> {
         let Some(program) = self.iptables(rule.family) else { return Ok(false) };
-        let arguments = iptables::check(rule, form);
-        let said = run(program, &arguments, None).await?;
-        match said.status.code() {
-            Some(0) => Ok(true),
-            Some(1) => Ok(false),
-            _ => Err(failure(program, &arguments, said)),
-        }
+        yes_or_no(program, &iptables::check(rule, form)).await
     }
 
     /// Adds the rules that are missing. Doing it again changes nothing.
@@ -284,13 +277,7 @@ impl Netfilter {
 
     async fn delete(&self, rule: &Rule, owner: Owner) -> Result<bool, NetfilterError> {
         let Some(program) = self.iptables(rule.family) else { return Ok(false) };
-        let arguments = iptables::delete(rule, iptables::form(rule, owner));
-        let said = run(program, &arguments, None).await?;
-        match said.status.code() {
-            Some(0) => Ok(true),
-            Some(1) => Ok(false),
-            _ => Err(failure(program, &arguments, said)),
-        }
+        yes_or_no(program, &iptables::delete(rule, iptables::form(rule, owner))).await
     }
 
     /// Ports other than `port` that [`super::TASK_ADDRESS`] leads to, whoever made it so.
@@ -362,6 +349,16 @@ fn families(rules: &[Rule]) -> Vec<Family> {
     families.sort_unstable();
     families.dedup();
     families
+}
+
+/// Runs iptables, whose exit status 1 says that there is no such rule.
+async fn yes_or_no(program: &Path, arguments: &[String]) -> Result<bool, NetfilterError> {
+    let said = run(program, arguments, None).await?;
+    match said.status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(failure(program, arguments, said)),
+    }
 }
 
 async fn replace(program: &Path, owner: Owner, rules: &[Rule], families: &[Family]) -> Result<(), NetfilterError> {

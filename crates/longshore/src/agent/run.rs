@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use engine::fact::Level;
-use engine::{Effect, EffectId, Engine, Event, Mono, Now, Row, Step};
+use engine::{Effect, EffectId, Engine, Event, Mono, Now, Row};
 use host::store::{StoreThread, Write};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -57,7 +57,7 @@ pub(super) async fn drive(
         let mut step = event.map(|event| engine.handle(now(), event)).unwrap_or_default();
         for _ in 0..BATCH {
             let Ok(event) = facts.try_recv() else { break };
-            join(&mut step, engine.handle(now(), event));
+            step.join(engine.handle(now(), event));
         }
         ledger.commit(std::mem::take(&mut step.writes)).await;
         step.effects = ledger.let_out(std::mem::take(&mut step.effects));
@@ -93,14 +93,6 @@ fn act(performer: &perform::Performer, effects: Vec<(EffectId, Effect)>) -> Opti
         }
     }
     exit
-}
-
-fn join(step: &mut Step, more: Step) {
-    step.writes.extend(more.writes);
-    step.notes.extend(more.notes);
-    step.effects.extend(more.effects);
-    step.views.extend(more.views);
-    step.answers.extend(more.answers);
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

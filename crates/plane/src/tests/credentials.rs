@@ -16,6 +16,16 @@ impl Lab {
         (lab, instance, session)
     }
 
+    /// The same with a task whose credentials hold for so many seconds, as its agent has acknowledged.
+    fn with_held_role(seconds: i64) -> (Self, String, SessionId, String) {
+        let (mut lab, instance, session) = Self::with_roles();
+        let (task, _) = lab.run_with_role();
+        lab.answer(&task, Ok(seconds));
+        let payload = lab.received("PayloadMessage").remove(0);
+        lab.acknowledge(session, &payload);
+        (lab, instance, session, task)
+    }
+
     fn define_roles(&mut self) {
         let mut definition = web();
         definition["family"] = json!("roles");
@@ -106,11 +116,7 @@ fn a_payload_waits_for_credentials_and_names_them() {
 
 #[test]
 fn refreshed_before_the_end_and_sent_until_acknowledged() {
-    let (mut lab, _, session) = Lab::with_roles();
-    let (task, _) = lab.run_with_role();
-    lab.answer(&task, Ok(3600));
-    let payload = lab.received("PayloadMessage").remove(0);
-    lab.acknowledge(session, &payload);
+    let (mut lab, _, session, task) = Lab::with_held_role(3600);
     // Fifteen minutes before the end.
     assert_eq!(lab.wishes_later(2699), []);
     assert_eq!(lab.wishes_later(1), obtain(&task, Some("id-1")));
@@ -192,11 +198,7 @@ fn what_may_pass_is_tried_three_times() {
 
 #[test]
 fn a_refresh_that_fails_ends_no_task_and_goes_on() {
-    let (mut lab, _, session) = Lab::with_roles();
-    let (task, _) = lab.run_with_role();
-    lab.answer(&task, Ok(3600));
-    let payload = lab.received("PayloadMessage").remove(0);
-    lab.acknowledge(session, &payload);
+    let (mut lab, _, _, task) = Lab::with_held_role(3600);
     lab.later(2700);
     // Fewer than heartbeats may stay unanswered.
     for _ in 0..3 {
@@ -212,11 +214,7 @@ fn a_refresh_that_fails_ends_no_task_and_goes_on() {
 
 #[test]
 fn new_agents_and_new_planes_get_what_live_tasks_had() {
-    let (mut lab, instance, session) = Lab::with_roles();
-    let (task, _) = lab.run_with_role();
-    lab.answer(&task, Ok(36_000));
-    let payload = lab.received("PayloadMessage").remove(0);
-    lab.acknowledge(session, &payload);
+    let (mut lab, instance, session, task) = Lab::with_held_role(36_000);
 
     lab.handle(Event::Closed { session });
     let connect = |lab: &mut Lab, number: u64, wants: &str| {
@@ -244,11 +242,7 @@ fn new_agents_and_new_planes_get_what_live_tasks_had() {
 
 #[test]
 fn credentials_end_with_their_task() {
-    let (mut lab, _, session) = Lab::with_roles();
-    let (task, _) = lab.run_with_role();
-    lab.answer(&task, Ok(3600));
-    let payload = lab.received("PayloadMessage").remove(0);
-    lab.acknowledge(session, &payload);
+    let (mut lab, _, _, task) = Lab::with_held_role(3600);
     let body = json!({"task": task, "status": "STOPPED", "reason": ""});
     let step = lab.handle(Event::Call { operation: "SubmitTaskStateChange".into(), body });
     assert_eq!(step.wishes, [Wish::Forget { credentials_id: "id-1".into() }]);

@@ -36,8 +36,8 @@ pub(super) fn check_effect(world: &World, effect: &Effect) -> Result<(), String>
             let name = FullName::of(image);
             for task in alive(world) {
                 for container in task.containers.iter().filter(|c| !c.is_stopped()) {
-                    let has_it = container.state.image_id.is_some()
-                        && container.state.image_id.as_ref().map(|id| id.as_str()) == id.as_deref();
+                    let has_it =
+                        container.state.image_id.as_ref().is_some_and(|its| Some(its.as_str()) == id.as_deref());
                     if has_it || FullName::of(container.definition.image.as_str()) == name {
                         return Err(format!("{image} is removed, and {container} of {} needs it", task.id()));
                     }

@@ -71,7 +71,7 @@ impl World {
             self.trace.line(self.now, || show::event(&event));
             self.oracle.count(self.now, &event)?;
             let Some(engine) = &mut self.engine else { return Ok(()) };
-            join(&mut step, engine.handle(now, event));
+            step.join(engine.handle(now, event));
         }
         for (id, effect) in &step.effects {
             if !matches!(effect, Effect::Exit { .. }) && self.in_flight.insert(*id, show::name(effect)).is_some() {
@@ -192,12 +192,4 @@ impl World {
         }
         self.crash("by its own decision")
     }
-}
-
-fn join(step: &mut Step, more: Step) {
-    step.writes.extend(more.writes);
-    step.notes.extend(more.notes);
-    step.effects.extend(more.effects);
-    step.views.extend(more.views);
-    step.answers.extend(more.answers);
 }

@@ -30,9 +30,9 @@ impl World {
         let seed = self.crashes.number();
         self.engine = Some(Engine::new(config, seed, rows));
         if let Some(engine) = &self.engine
-            && let Some(id) = engine.tasks().keys().find(|id| self.service.is_lost(id.as_str()))
+            && let Some(task) = engine.tasks().values().find(|task| self.service.is_lost(task.arn().as_str()))
         {
-            return Err(format!("task {id} of another machine was taken up"));
+            return Err(format!("task {} of another machine was taken up", task.id()));
         }
         let rows_before = self.oracle.rows;
         self.tell(Event::Start)?;

@@ -120,15 +120,20 @@ fn scalar(
     Ok(())
 }
 
-fn mismatch(value: &Value, path: &str, wanted: &str) -> String {
-    let kind = match value {
+/// What Go's decoder calls a value.
+pub(crate) const fn kind_of(value: &Value) -> &'static str {
+    match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",
         Value::Number(_) => "number",
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
-    };
+    }
+}
+
+fn mismatch(value: &Value, path: &str, wanted: &str) -> String {
+    let kind = kind_of(value);
     if path.is_empty() {
         format!("json: cannot unmarshal {kind} into Go value of type {wanted}")
     } else {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 
 use super::route::FaultKind;
+use crate::gojson::kind_of;
 
 /// What a member must be.
 #[derive(Clone, Copy)]
@@ -88,7 +89,7 @@ fn decode(body: &[u8], name: &str, known: &[(&'static str, Type)]) -> Result<Map
         Value::Null => return Ok(Map::new()),
         Value::Object(members) => members,
         other => {
-            return Err(format!("json: cannot unmarshal {} into Go value of type types.{name}", word(&other)));
+            return Err(format!("json: cannot unmarshal {} into Go value of type types.{name}", kind_of(&other)));
         }
     };
     let mut request = Map::new();
@@ -119,21 +120,8 @@ fn decode(body: &[u8], name: &str, known: &[(&'static str, Type)]) -> Result<Map
 fn syntax(body: &[u8], error: &serde_json::Error) -> String {
     let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     match line.get(error.column().saturating_sub(1)) {
-        Some(byte) => {
-            format!("invalid character {:?} looking for beginning of value", char::from(*byte))
-        }
+        Some(byte) => format!("invalid character {:?} looking for beginning of value", char::from(*byte)),
         None => "unexpected EOF".to_owned(),
-    }
-}
-
-const fn word(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 
@@ -141,7 +129,7 @@ const fn word(value: &Value) -> &'static str {
 fn described(value: &Value) -> String {
     match value {
         Value::Number(number) => format!("number {number}"),
-        other => word(other).to_owned(),
+        other => kind_of(other).to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{CgroupNaming, EngineConfig, TaskLimits};
-use crate::flow::testing::{Bench, failed, image, running};
+use crate::flow::testing::{Bench, failed, image};
 
 fn config() -> EngineConfig {
     let mut config = EngineConfig::default();
@@ -111,12 +111,8 @@ fn a_task_that_stops_first_does_not_wait_for_it() {
 fn up() -> Bench {
     let mut bench = bench(json!({}));
     bench.answer("make", Outcome::Done);
-    bench.answer("resolve", Outcome::Resolved(None));
-    bench.answer("pull", Outcome::Done);
-    bench.answer("inspect image", image());
-    bench.answer("create web", Outcome::Created("c1".into()));
-    bench.answer("start", Outcome::Done);
-    bench.answer("inspect", running());
+    bench.fetch();
+    bench.launch();
     bench.asked.clear();
     bench
 }

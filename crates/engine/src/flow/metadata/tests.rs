@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::MetadataFiles;
 use crate::event::FailureKind;
-use crate::flow::testing::{Bench, failed, image, running};
+use crate::flow::testing::{Bench, failed, running};
 use crate::status::ContainerStatus;
 use crate::{EngineConfig, Event};
 
@@ -23,10 +23,7 @@ fn pulled(container: Value) -> Bench {
     let mut web = json!({"name": "web", "image": "r/web", "essential": true});
     web.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
     let mut bench = Bench::new(json!({"containers": [web]}), &config());
-    bench.answer("resolve", Outcome::Resolved(None));
-    bench.answer("pull", Outcome::Done);
-    bench.asked.clear();
-    bench.answer("inspect image", image());
+    bench.fetch();
     bench
 }
 
@@ -34,9 +31,7 @@ fn pulled(container: Value) -> Bench {
 fn up(container: Value) -> Bench {
     let mut bench = pulled(container);
     bench.answer("write web Initial", Outcome::Done);
-    bench.answer("create web", Outcome::Created("c1".into()));
-    bench.answer("start", Outcome::Done);
-    bench.answer("inspect", running());
+    bench.launch();
     bench
 }
 
@@ -67,9 +62,7 @@ fn it_is_written_before_the_create_and_after_the_start() {
     assert_eq!(body["HostConfig"]["Binds"], json!(["/x:/y", bind]));
     let variable = format!("ECS_CONTAINER_METADATA_FILE=/opt/ecs/metadata/{token}/ecs-container-metadata.json");
     assert_eq!(body["Env"].as_array().unwrap().last().unwrap(), &variable);
-    bench.answer("create web", Outcome::Created("c1".into()));
-    bench.answer("start", Outcome::Done);
-    bench.answer("inspect", running());
+    bench.launch();
     bench.check(expect![[r#"
         create web in null
         start
@@ -87,9 +80,7 @@ fn a_container_without_it_runs_all_the_same() {
     let body = request(&bench);
     assert_eq!(body["HostConfig"]["Binds"], json!([]));
     assert!(!body["Env"].to_string().contains("METADATA_FILE"));
-    bench.answer("create web", Outcome::Created("c1".into()));
-    bench.answer("start", Outcome::Done);
-    bench.answer("inspect", running());
+    bench.launch();
     bench.check(expect![[r#"
         write web Initial
         create web in null

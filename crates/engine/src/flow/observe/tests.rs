@@ -6,18 +6,14 @@ use wire::docker::{ContainerStatus as Listed, ContainerSummary};
 
 use crate::config::EngineConfig;
 use crate::event::{ContainerAction, DockerEvent, FailureKind, Outcome};
-use crate::flow::testing::{Bench, failed, image, running};
+use crate::flow::testing::{Bench, failed, running};
 use crate::time::{Mono, Now};
 use crate::{Effect, Engine, Event};
 
 fn up() -> Bench {
     let mut bench = Bench::new(json!({}), &EngineConfig::default());
-    bench.answer("resolve", Outcome::Resolved(None));
-    bench.answer("pull", Outcome::Done);
-    bench.answer("inspect image", image());
-    bench.answer("create web", Outcome::Created("c1".into()));
-    bench.answer("start", Outcome::Done);
-    bench.answer("inspect", running());
+    bench.fetch();
+    bench.launch();
     bench.asked.clear();
     bench
 }
