@@ -2,7 +2,7 @@
 //! sent until it is acknowledged, the next not before (spec 10 §4). They are stored with the task, so
 //! neither a failing API nor a crash loses or reorders a task's story.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,9 +25,13 @@ use crate::text;
 #[serde(default)]
 pub struct Report {
     pub status: TaskStatus,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_stopped_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_stopped_at: Option<Timestamp>,
     pub containers: Vec<ContainerReport>,
 }
@@ -38,10 +42,15 @@ pub struct Report {
 pub struct ContainerReport {
     pub name: String,
     pub status: ContainerStatus,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub digest: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bindings: Vec<Binding>,
 }
 
@@ -229,8 +238,10 @@ fn network_bindings(bindings: &[Binding], config: &EngineConfig) -> Option<Vec<N
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     in_flight: BTreeMap<TaskId, EffectId>,
-    /// Tasks with something to send and no slot yet.
+    /// Tasks with something to send and no slot yet, in turn.
     ready: VecDeque<TaskId>,
+    /// The same, to find one among thousands.
+    is_ready: BTreeSet<TaskId>,
     failing: BTreeMap<TaskId, Trouble>,
 }
 
@@ -262,21 +273,32 @@ impl Outbox {
     /// A task has something to send.
     pub(crate) fn offer(&mut self, task: &TaskId) {
         let is_busy = self.in_flight.contains_key(task) || self.failing.get(task).is_some_and(|t| t.attempt > 0);
-        if !is_busy && !self.ready.contains(task) {
-            self.ready.push_back(task.clone());
+        if !is_busy {
+            self.line_up(task);
         }
     }
 
     /// A task's pause is over: its report may go again.
     pub(crate) fn resume(&mut self, task: &TaskId) {
-        if !self.in_flight.contains_key(task) && !self.ready.contains(task) {
+        if !self.in_flight.contains_key(task) {
+            self.line_up(task);
+        }
+    }
+
+    fn line_up(&mut self, task: &TaskId) {
+        if self.is_ready.insert(task.clone()) {
             self.ready.push_back(task.clone());
         }
     }
 
     /// The next task that may send, while there is a slot.
     pub(crate) fn next_ready(&mut self, slots: usize) -> Option<TaskId> {
-        if self.in_flight.len() >= slots { None } else { self.ready.pop_front() }
+        if self.in_flight.len() >= slots {
+            return None;
+        }
+        let task = self.ready.pop_front()?;
+        self.is_ready.remove(&task);
+        Some(task)
     }
 
     pub(crate) fn sent(&mut self, task: TaskId, effect: EffectId) {
@@ -315,6 +337,8 @@ impl Outbox {
     pub(crate) fn forget(&mut self, task: &TaskId) {
         self.in_flight.remove(task);
         self.failing.remove(task);
-        self.ready.retain(|id| id != task);
+        if self.is_ready.remove(task) {
+            self.ready.retain(|id| id != task);
+        }
     }
 }
