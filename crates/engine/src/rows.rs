@@ -31,9 +31,14 @@ pub(crate) const META_MANIFEST: &str = "task-manifest-seq-num";
 /// The EC2 instance on which the state was made; absent off EC2.
 pub(crate) const META_EC2_INSTANCE: &str = "ec2-instance-id";
 
+/// Most rows are shorter: their text is made in one piece.
+const ROW: usize = 1024;
+
 fn json(value: &impl Serialize) -> Option<String> {
     // Invariant: our own state types always serialise; they hold no maps with keys other than text.
-    serde_json::to_string(value).ok()
+    let mut text = Vec::with_capacity(ROW);
+    serde_json::to_writer(&mut text, value).ok()?;
+    String::from_utf8(text).ok()
 }
 
 fn container_key(task: &TaskId, container: &str) -> String {

@@ -22,22 +22,30 @@ pub struct TaskState {
     /// The last status put into a report, delivered or not.
     pub told: TaskStatus,
     /// When `known` was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub known_since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_stopped_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_stopped_at: Option<Timestamp>,
     /// Why the task as a whole stopped; the first one stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// By position in the definition.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeState>,
     pub cgroup: CgroupState,
     /// Reports that are not acknowledged yet, in order. Invariant: the front one is sent before any other.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub reports: VecDeque<Report>,
     /// Whether clean-up began: from then on nothing is looked at any more.
     pub is_being_removed: bool,
     /// Whether a container that came back was stopped already (once per task, spec 20 §3.8).
     pub has_stopped_revenant: bool,
     /// When the task was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Timestamp>,
 }
 
