@@ -1,16 +1,17 @@
 //! The stop of many tasks by one payload, beside the bare Engine API.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lab::agent::Signal;
 
-use super::{Ground, LIMIT, Row, drained, floor, many, stop_all};
+use super::{Ground, Row, beside_bare, connect, drained, floor, many, stop_all};
 use crate::process::say;
 
 const MANY: usize = 120;
 
 /// By turns, as launches are measured.
 pub(super) fn rows(ground: &Ground<'_>) -> Result<Vec<Row>> {
-    let mut bench = ground.bench(&[])?;
+    // The bare API removes nothing meanwhile either.
+    let mut bench = ground.bench(&[("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "20s")])?;
     let (mut agents, mut floors) = (Vec::new(), Vec::new());
     for concurrency in floor::CONCURRENCIES {
         say(&format!("measuring: the stop of {MANY} tasks; the bare API, {concurrency} at a time"));
@@ -19,15 +20,7 @@ pub(super) fn rows(ground: &Ground<'_>) -> Result<Vec<Row>> {
         drained(&bench)?;
         bench.agent.stop(Signal::Term)?;
         floors.push((floor::measure(&ground.engine, &ground.image, MANY, concurrency)?.stop, concurrency));
-        bench.agent.start()?;
-        bench.agent.ready(&bench.plane, LIMIT)?;
+        connect(&mut bench)?;
     }
-    let agent = agents.into_iter().min().context("nothing was measured")?;
-    let (floor, concurrency) = floors.into_iter().min().context("nothing was measured")?;
-    let ratio = agent.as_secs_f64() / floor.as_secs_f64();
-    Ok(vec![
-        Row::new(&format!("stop of {MANY} tasks by one payload → all STOPPED"), "").seconds(agent),
-        Row::new(&format!("  the bare Engine API, {concurrency} at a time"), "").seconds(floor),
-        Row::new("  the agent over the bare API", "1.27 ×").ratio_at_most(1.1, ratio),
-    ])
+    beside_bare(&format!("stop of {MANY} tasks by one payload → all STOPPED"), agents, floors, (1.1, "1.27 ×"))
 }
