@@ -189,7 +189,7 @@ impl Agent {
     /// # Errors
     /// It does not run.
     pub fn resident_mib(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(self.proc("status")?)?;
+        let status = std::fs::read_to_string(self.proc()?.join("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
@@ -200,8 +200,7 @@ impl Agent {
     /// # Errors
     /// It does not run.
     pub fn cpu(&self) -> Result<Duration> {
-        let child = self.child.as_ref().context("the agent does not run")?;
-        cpu_of(&PathBuf::from(format!("/proc/{}", child.id())))
+        cpu_of(&self.proc()?)
     }
 
     /// What the introspection says, as JSON.
@@ -209,13 +208,8 @@ impl Agent {
     /// # Errors
     /// It does not answer, or not with JSON.
     pub fn introspect(&self, path: &str) -> Result<Value> {
-        let mut stream = TcpStream::connect(("127.0.0.1", PORTS[0])).context("connecting to the introspection")?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (_, body) = answer.split_once("\r\n\r\n").context("no HTTP")?;
-        serde_json::from_str(body).with_context(|| format!("GET {path} says {body}"))
+        let (_, body) = get(PORTS[0], path)?;
+        serde_json::from_str(&body).with_context(|| format!("GET {path} says {body}"))
     }
 
     /// Its process.
@@ -226,9 +220,8 @@ impl Agent {
         Ok(self.child.as_ref().context("the agent does not run")?.id())
     }
 
-    fn proc(&self, file: &str) -> Result<PathBuf> {
-        let child = self.child.as_ref().context("the agent does not run")?;
-        Ok(PathBuf::from(format!("/proc/{}/{file}", child.id())))
+    fn proc(&self) -> Result<PathBuf> {
+        Ok(PathBuf::from(format!("/proc/{}", self.id()?)))
     }
 
     /// The last lines of its log, or of its output where there is no log.
@@ -251,6 +244,20 @@ impl Drop for Agent {
             eprintln!("the agent's log ends:\n{}", self.log_tail());
         }
     }
+}
+
+/// Head and body of what one of the agent's ports answers.
+///
+/// # Errors
+/// It does not answer, or not with HTTP.
+pub fn get(port: u16, path: &str) -> Result<(String, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).with_context(|| format!("connecting to port {port}"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("GET {path} says {answer}"))?;
+    Ok((head.to_owned(), body.to_owned()))
 }
 
 /// CPU time that a process has used, all threads; `folder` is its own below `/proc`.

@@ -112,9 +112,16 @@ impl Bench {
     /// # Errors
     /// It does not come.
     pub fn until(&self, task: &Value, status: &str) -> Result<Value> {
-        let heard = self.plane.until(arn(task), status, LIMIT);
-        let log = || format!("the agent's log ends:\n{}", self.agent.log_tail());
-        heard.map(|(body, _)| body).with_context(log)
+        let (body, _) = self.with_log(self.plane.until(arn(task), status, LIMIT))?;
+        Ok(body)
+    }
+
+    /// Adds to an error what the agent logged last.
+    ///
+    /// # Errors
+    /// The outcome's own.
+    pub fn with_log<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.with_context(|| format!("the agent's log ends:\n{}", self.agent.log_tail()))
     }
 
     /// Asks for a task's end and waits for it.
@@ -153,6 +160,14 @@ impl Bench {
         self.engine.labelled(&format!("com.amazonaws.ecs.task-arn={}", arn(task)))
     }
 
+    /// Ids of the containers of all its tasks, running or not.
+    ///
+    /// # Errors
+    /// Docker cannot be asked.
+    pub fn all_containers(&self) -> Result<Vec<String>> {
+        self.engine.labelled(&format!("com.amazonaws.ecs.cluster={}", self.plane.cluster()))
+    }
+
     /// One of the task's containers as Docker describes it.
     ///
     /// # Errors
@@ -172,8 +187,7 @@ impl Drop for Bench {
     fn drop(&mut self) {
         // The agent must not see its containers vanish; it is about to be dropped anyway.
         drop(self.agent.stop(crate::agent::Signal::Kill));
-        let label = format!("com.amazonaws.ecs.cluster={}", self.plane.cluster());
-        for id in self.engine.labelled(&label).unwrap_or_default() {
+        for id in self.all_containers().unwrap_or_default() {
             drop(self.engine.remove(&id));
         }
     }

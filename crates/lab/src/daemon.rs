@@ -1,8 +1,8 @@
 //! A Docker Engine of a test's own, which may be killed and restarted without harm to anybody else's containers.
 //!
 //! Its folder, sockets, images and cgroups are its own; so are its mount and its network namespace, so that bridges and
-//! packet filter rules of it stay in there. A guard holds the namespaces and ends all
-//! that belongs to the Engine when its owner is gone, however that went. All this needs root.
+//! packet filter rules of it stay in there. A guard holds the namespaces and ends all that belongs to the Engine when
+//! its owner is gone, however that went. All this needs root.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;

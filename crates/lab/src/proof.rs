@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{Bench, wait_for};
+use crate::{Bench, payload, wait_for};
 
 /// What a bench needs so that nothing is left behind soon after its tasks have stopped.
 pub const SETTINGS: [(&str, &str); 2] =
@@ -40,22 +40,33 @@ fn all_stopped(bench: &Bench, tasks: &[Value]) -> Result<()> {
 /// Waits until each of the tasks has once had this status.
 fn reached(bench: &Bench, tasks: &[Value], status: &str) -> Result<()> {
     for task in tasks {
-        if let Err(error) = bench.plane.until(arn(task), status, LIMIT) {
-            return Err(error.context(format!("the agent's log ends:\n{}", bench.agent.log_tail())));
-        }
+        bench.with_log(bench.plane.until(arn(task), status, LIMIT))?;
     }
     Ok(())
 }
 
 /// Waits until Docker has nothing of these tasks any more, and the agent neither.
 fn nothing_left(bench: &Bench) -> Result<()> {
-    let label = format!("com.amazonaws.ecs.cluster={}", bench.plane.cluster());
     let left = wait_for("what has stopped to be removed", LIMIT, || {
-        let containers = bench.engine.labelled(&label)?.len();
+        let containers = bench.all_containers()?.len();
         let tasks = bench.agent.introspect("/v1/tasks")?["Tasks"].as_array().map_or(0, Vec::len);
         Ok((containers + tasks == 0).then_some(()))
     });
-    left.map_err(|error| error.context(format!("the agent's log ends:\n{}", bench.agent.log_tail())))
+    bench.with_log(left)
+}
+
+/// So many tasks that run until they are told to stop.
+fn sleepers(bench: &Bench, count: usize) -> Vec<Value> {
+    let members = || json!({ "cpu": 2, "memory": 16, "config": payload::fast_stop() });
+    (0..count).map(|_| bench.task(&[bench.container("main", members())], json!({ "family": "proof" }))).collect()
+}
+
+/// Stops tasks and waits until all is told and nothing left.
+fn finish(bench: &Bench, tasks: &[Value]) -> Result<()> {
+    let stops: Vec<Value> = tasks.iter().map(payload::stopped).collect();
+    bench.plane.payload(&stops)?;
+    all_stopped(bench, tasks)?;
+    nothing_left(bench)
 }
 
 /// What is wrong with a story that should be complete.
@@ -100,8 +111,6 @@ fn arn(task: &Value) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -47,13 +47,8 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     let engine = install::engine()?;
     image::ensure(&engine)?;
-    let binary = match given {
-        // The agent is started in a folder of its own.
-        Some(path) => std::fs::canonicalize(path).with_context(|| format!("the binary {path}"))?,
-        None => demo::release_binary()?,
-    };
-    let binary = binary.to_str().context("the target folder's name is not Unicode")?;
-    let ground = Ground { engine, binary, image: format!("{}:latest", image::REPOSITORY) };
+    let binary = demo::binary(given)?;
+    let ground = Ground { engine, binary: &binary, image: format!("{}:latest", image::REPOSITORY) };
     let mut rows = Vec::new();
     for part in PARTS.into_iter().filter(|part| parts.is_empty() || parts.contains(part)) {
         say(&format!("measuring: {part}"));
@@ -130,12 +125,33 @@ fn launches(bench: &Bench, count: usize) -> Result<Duration> {
     Ok(median(taken))
 }
 
+/// Starts the agent; gives how long it takes to be connected.
+fn connect(bench: &mut Bench) -> Result<Duration> {
+    bench.agent.start()?;
+    bench.agent.ready(&bench.plane, LIMIT)
+}
+
+/// The best time of the agent beside the best of the bare API, which stand with their concurrency; then the one over
+/// the other, with its target and what the reference needs.
+fn beside_bare(
+    what: &str,
+    agents: Vec<Duration>,
+    floors: Vec<(Duration, usize)>,
+    (target, reference): (f64, &str),
+) -> Result<Vec<Row>> {
+    let agent = agents.into_iter().min().context("nothing was measured")?;
+    let (floor, concurrency) = floors.into_iter().min().context("nothing was measured")?;
+    let ratio = agent.as_secs_f64() / floor.as_secs_f64();
+    Ok(vec![
+        Row::new(what, "").seconds(agent),
+        Row::new(&format!("  the bare Engine API, {concurrency} at a time"), "").seconds(floor),
+        Row::new("  the agent over the bare API", reference).ratio_at_most(target, ratio),
+    ])
+}
+
 /// Waits until the agent has removed what it stopped, so that removals are not measured with what follows.
 fn drained(bench: &Bench) -> Result<()> {
-    let label = format!("com.amazonaws.ecs.cluster={}", bench.plane.cluster());
-    wait_for("the stopped containers to be removed", LIMIT, || {
-        Ok(bench.engine.labelled(&label)?.is_empty().then_some(()))
-    })
+    wait_for("the stopped containers to be removed", LIMIT, || Ok(bench.all_containers()?.is_empty().then_some(())))
 }
 
 fn one(bench: &Bench) -> Value {

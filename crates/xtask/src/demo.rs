@@ -3,13 +3,23 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::process::{self, cargo, root, say, shown, target};
 use crate::{image, install};
 
+/// The binary at `given`, else the release binary, which is built. Absolute, since a lab's agent is started in a folder
+/// of its own.
+pub(crate) fn binary(given: Option<&str>) -> Result<String> {
+    let binary = match given {
+        Some(path) => std::fs::canonicalize(path).with_context(|| format!("the binary {path}"))?,
+        None => release_binary()?,
+    };
+    binary.into_os_string().into_string().ok().context("the binary's name is not Unicode")
+}
+
 /// Builds the release binary and gives its path.
-pub(crate) fn release_binary() -> Result<PathBuf> {
+fn release_binary() -> Result<PathBuf> {
     say("building the release binary; the first time takes some minutes");
     process::run(cargo().args(["build", "--release", "--locked", "--package", "longshore"]))?;
     Ok(target().join("release/longshore"))

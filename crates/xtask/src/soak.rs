@@ -46,17 +46,12 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let wanted = parse(words)?;
     let engine = install::engine()?;
     image::ensure(&engine)?;
-    let binary = match wanted.binary {
-        // The agent is started in a folder of its own.
-        Some(path) => std::fs::canonicalize(path).with_context(|| format!("the binary {path}"))?,
-        None => demo::release_binary()?,
-    };
-    let binary = binary.to_str().context("the binary's name is not Unicode")?;
+    let binary = demo::binary(wanted.binary)?;
     let mut lines = Vec::new();
     for part in PARTS.into_iter().filter(|part| wanted.parts.contains(part)) {
         say(&format!("soak: {part}"));
         let begun = Instant::now();
-        let outcome = perform(part, &wanted, binary);
+        let outcome = perform(part, &wanted, &binary);
         if let Err(error) = &outcome {
             eprintln!("{part}: {error:#}");
         }
@@ -111,10 +106,8 @@ fn parse<'a>(words: &[&'a str]) -> Result<Wanted<'a>> {
 fn perform(part: &str, wanted: &Wanted<'_>, binary: &str) -> Result<String> {
     // A number of minutes replaces the counts.
     let until = wanted.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
-    let mut own = None;
-    if wanted.is_private && matches!(part, "kills" | "burst" | "memory") {
-        private(&*own.insert(Daemon::start(Network::Own, &[])?))?;
-    }
+    let is_private = wanted.is_private && matches!(part, "kills" | "burst" | "memory");
+    let own = is_private.then(|| private(Network::Own, &[])).transpose()?;
     let count = |count: usize| if until.is_some() { usize::MAX } else { count };
     match part {
         "kills" => {
@@ -124,12 +117,10 @@ fn perform(part: &str, wanted: &Wanted<'_>, binary: &str) -> Result<String> {
         }
         "daemon" => {
             let done = repeated(count(wanted.rounds), until, || {
-                let mut daemon = Daemon::start(Network::None, &["--live-restore"])?;
-                private(&daemon)?;
+                let mut daemon = private(Network::None, &["--live-restore"])?;
                 proof::outlive_daemon(&bench(binary, Some(&daemon))?, &mut daemon, 20)?;
                 drop(daemon);
-                let mut daemon = Daemon::start(Network::None, &[])?;
-                private(&daemon)?;
+                let mut daemon = private(Network::None, &[])?;
                 proof::end_with_daemon(&bench(binary, Some(&daemon))?, &mut daemon, 20)
             })?;
             Ok(format!("{done} rounds of three restarts under 20 tasks"))
@@ -165,9 +156,11 @@ fn bench(binary: &str, daemon: Option<&Daemon>) -> Result<Bench> {
     Bench::start(&Setup { command: &[binary, "agent"], environment: &environment, image: &image })
 }
 
-/// Our image for an Engine of its own.
-fn private(daemon: &Daemon) -> Result<()> {
-    daemon.take_image(&lab::Engine::from_env()?, &format!("{}:latest", image::REPOSITORY))
+/// An Engine of its own, with our image.
+fn private(network: Network, extra: &[&str]) -> Result<Daemon> {
+    let daemon = Daemon::start(network, extra)?;
+    daemon.take_image(&lab::Engine::from_env()?, &format!("{}:latest", image::REPOSITORY))?;
+    Ok(daemon)
 }
 
 /// Whether memory stays near what it was after the warm-up.

@@ -5,9 +5,9 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::{all_stopped, arn, nothing_left, reached};
+use super::{all_stopped, arn, finish, nothing_left, reached, sleepers};
+use crate::Bench;
 use crate::watch::Watch;
-use crate::{Bench, payload};
 
 /// Runs so many tasks by one payload, then stops them by another. Nothing may be doubled or left. The bench needs
 /// [`super::SETTINGS`].
@@ -16,15 +16,10 @@ use crate::{Bench, payload};
 /// Something of this does not hold.
 pub fn burst(bench: &Bench, count: usize) -> Result<()> {
     let watch = Watch::start(&bench.engine, bench.plane.cluster())?;
-    let members = || json!({ "cpu": 2, "memory": 16, "config": payload::fast_stop() });
-    let tasks: Vec<Value> =
-        (0..count).map(|_| bench.task(&[bench.container("main", members())], json!({ "family": "burst" }))).collect();
+    let tasks = sleepers(bench, count);
     bench.plane.payload(&tasks)?;
     reached(bench, &tasks, "RUNNING")?;
-    let stops: Vec<Value> = tasks.iter().map(payload::stopped).collect();
-    bench.plane.payload(&stops)?;
-    all_stopped(bench, &tasks)?;
-    nothing_left(bench)?;
+    finish(bench, &tasks)?;
     let counts = watch.counts();
     for task in &tasks {
         let counts = counts.get(&(arn(task).to_owned(), "main".to_owned())).copied().unwrap_or_default();

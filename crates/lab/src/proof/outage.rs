@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{all_stopped, arn, nothing_left, reached};
+use super::{all_stopped, arn, finish, reached, sleepers};
 use crate::agent::Signal;
-use crate::{Bench, Daemon, payload, wait_for};
+use crate::{Bench, Daemon, wait_for};
 
 /// With `--live-restore`: containers live on while the Engine is away, and so do their tasks; tasks that come meanwhile
 /// are not lost. The bench needs [`super::SETTINGS`].
@@ -35,7 +35,7 @@ pub fn outlive_daemon(bench: &Bench, daemon: &mut Daemon, count: usize) -> Resul
     if running != count + settled {
         bail!("{running} containers run, not {count} and {settled}");
     }
-    finish(bench, [tasks, late].concat())
+    finish(bench, &[tasks, late].concat())
 }
 
 /// Without it: containers end with the Engine, and the end of every task is told. Tasks under way when the Engine is
@@ -58,17 +58,12 @@ pub fn end_with_daemon(bench: &Bench, daemon: &mut Daemon, count: usize) -> Resu
     daemon.stop(Signal::Kill)?;
     daemon.restart()?;
     settled(bench, &torn)?;
-    finish(bench, torn)
-}
-
-fn sleepers(bench: &Bench, count: usize) -> Vec<Value> {
-    let members = || json!({ "cpu": 2, "memory": 16, "config": payload::fast_stop() });
-    (0..count).map(|_| bench.task(&[bench.container("main", members())], json!({ "family": "outage" }))).collect()
+    finish(bench, &torn)
 }
 
 /// Waits until each of them runs or has ended; gives how many run.
 fn settled(bench: &Bench, tasks: &[Value]) -> Result<usize> {
-    wait_for("the tasks to run or to end", Duration::from_secs(120), || {
+    let settled = wait_for("the tasks to run or to end", Duration::from_secs(120), || {
         let stories = bench.plane.stories();
         let status = |task: &Value| {
             let last = stories.get(arn(task)).and_then(|story| story.last());
@@ -77,22 +72,14 @@ fn settled(bench: &Bench, tasks: &[Value]) -> Result<usize> {
         let statuses: Vec<String> = tasks.iter().map(status).collect();
         let is_settled = statuses.iter().all(|status| matches!(status.as_str(), "RUNNING" | "STOPPED"));
         Ok(is_settled.then(|| statuses.iter().filter(|status| *status == "RUNNING").count()))
-    })
-    .map_err(|error| error.context(format!("the agent's log ends:\n{}", bench.agent.log_tail())))
+    });
+    bench.with_log(settled)
 }
 
 fn running(bench: &Bench) -> Result<usize> {
-    let label = format!("com.amazonaws.ecs.cluster={}", bench.plane.cluster());
     let mut running = 0;
-    for id in bench.engine.labelled(&label)? {
+    for id in bench.all_containers()? {
         running += usize::from(bench.engine.inspect(&id)?["State"]["Running"] == true);
     }
     Ok(running)
-}
-
-fn finish(bench: &Bench, tasks: Vec<Value>) -> Result<()> {
-    let stops: Vec<Value> = tasks.iter().map(payload::stopped).collect();
-    bench.plane.payload(&stops)?;
-    all_stopped(bench, &tasks)?;
-    nothing_left(bench)
 }

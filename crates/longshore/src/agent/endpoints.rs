@@ -125,7 +125,7 @@ pub(crate) async fn serve_introspection(listener: TcpListener, endpoints: Arc<En
 /// Serves `/metrics`, and nothing else, until `shutdown`.
 pub(crate) async fn serve_metrics(listener: TcpListener, endpoints: Arc<Endpoints>, shutdown: CancellationToken) {
     let handler = move |_peer, request: Request<Incoming>| {
-        let answer = Some(()).filter(|()| request.uri().path() == "/metrics").and_then(|()| endpoints.metrics());
+        let answer = if request.uri().path() == "/metrics" { endpoints.metrics() } else { None };
         std::future::ready(answer.unwrap_or_else(Answer::not_found).into_response())
     };
     server::serve(listener, "metrics", handler, shutdown).await;

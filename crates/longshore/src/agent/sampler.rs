@@ -106,6 +106,18 @@ impl Sample {
         Self { stats, rates, texts: Default::default() }
     }
 
+    /// Memory in use as `docker stats` shows it: cached files that can be dropped do not count.
+    pub(crate) fn memory_in_use(&self) -> u64 {
+        let memory = &self.stats.memory_stats;
+        let cached = memory.stats.get("total_inactive_file").or_else(|| memory.stats.get("inactive_file"));
+        memory.usage - cached.copied().filter(|cached| *cached < memory.usage).unwrap_or(0)
+    }
+
+    /// Bytes that were `read` from or written (`write`) to all devices.
+    pub(crate) fn block_bytes(&self, operation: &str) -> u64 {
+        restarts::block_bytes(&self.stats, operation)
+    }
+
     /// The document; `None` if it cannot be written.
     pub(crate) fn text(&self, with_rates: bool) -> Option<Bytes> {
         let kept = &self.texts[usize::from(with_rates)];

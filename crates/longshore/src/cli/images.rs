@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use engine::image::{Collection, CollectionEntry, ImageReport, ImagesReport};
 use jiff::Timestamp;
 
@@ -47,12 +46,8 @@ pub(super) async fn collect(global: &Global, args: &GcArgs) -> Result<u8, Failur
 
 /// The table.
 fn render(report: &ImagesReport, now: Timestamp, paint: Paint) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = text::table();
     table.set_header(["IMAGE", "ID", "SIZE", "TASKS", "LAST USED", "GOES", "WHY"]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
     for image in &report.images {
         let first = image.names.first().map_or("<none>", String::as_str);
         table.add_row([
@@ -68,7 +63,7 @@ fn render(report: &ImagesReport, now: Timestamp, paint: Paint) -> String {
             table.add_row([name.as_str(), "", "", "", "", "", ""]);
         }
     }
-    let mut lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let mut lines = text::lines(table);
     if let Some(header) = lines.first_mut() {
         *header = paint.strong(header);
     }

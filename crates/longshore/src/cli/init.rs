@@ -2,14 +2,13 @@
 //! away what either of the two put there (spec 40 §15). Its rules are those of ecs-init word for word, so that one can
 //! follow the other on a host.
 
-use comfy_table::{ContentArrangement, Table, presets};
 use host::netfilter::localnet::{self, Sysctls};
 use host::netfilter::{
     Family, Netfilter, NetfilterError, Owner, Presence, Rule, Settings, TASK_ADDRESS, has_ipv6, rules,
 };
 use serde_json::json;
 
-use super::{Failure, Global, InitAction};
+use super::{Failure, Global, InitAction, text};
 use crate::agent::{ports, way_in};
 use crate::{config, local};
 
@@ -133,13 +132,9 @@ fn failure(error: &NetfilterError) -> Failure {
 }
 
 fn render(lines: &[(String, &'static str)]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = text::table();
     for (what, state) in lines {
         table.add_row([what.as_str(), state]);
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    text::lines(table).join("\n")
 }

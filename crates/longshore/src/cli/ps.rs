@@ -1,6 +1,6 @@
 //! `longshore ps`: tasks, and their containers below them.
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color};
 use jiff::Timestamp;
 
 use super::text::{self, Paint};
@@ -27,12 +27,8 @@ pub(super) async fn execute(global: &Global, args: &PsArgs) -> Result<u8, Failur
 /// The table.
 pub(super) fn render(tasks: &[TaskReport], now: Timestamp, paint: Paint) -> String {
     let is_coloured = paint.is_on();
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = text::table();
     table.set_header(["TASK", "STATUS", "HEALTH", "PORTS", "IMAGE", "SINCE"]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
     if is_coloured {
         table.enforce_styling();
     }
@@ -70,8 +66,7 @@ pub(super) fn render(tasks: &[TaskReport], now: Timestamp, paint: Paint) -> Stri
             ]);
         }
     }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+    text::lines(table).join("\n")
 }
 
 fn age(since: Option<Timestamp>, now: Timestamp) -> Cell {

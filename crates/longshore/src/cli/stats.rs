@@ -1,6 +1,6 @@
 //! `longshore stats`: what containers use now, and what they used over the rounds of telemetry that are kept.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::CellAlignment;
 
 use super::text::{self, Paint};
 use super::{Failure, Global, StatsArgs, connect, find, top};
@@ -40,14 +40,10 @@ pub(super) fn render(report: &StatsReport, paint: Paint) -> String {
         lines.push("No history yet: telemetry comes every 20 seconds.".to_owned());
         return lines.join("\n");
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = text::table();
     table.set_header(["LATELY", "OVER", "", "MIN", "AVG", "MAX"]);
-    for (position, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if position > 2 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+    for column in table.column_iter_mut().skip(3) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     for (task, container, history) in histories {
         let mut name = format!("{} {}", text::short(&task.id), container.name);
@@ -64,7 +60,7 @@ pub(super) fn render(report: &StatsReport, paint: Paint) -> String {
             ]);
         }
     }
-    lines.extend(table.lines().map(|line| line.trim_end().to_owned()));
+    lines.extend(text::lines(table));
     let silent = containers().filter(|(_, one): &(_, &ContainerStats)| one.lately.is_none()).count();
     if silent > 0 {
         lines.push(format!("Nothing yet of {}: telemetry comes every 20 seconds.", text::count(silent, "container")));

@@ -1,8 +1,9 @@
-//! How times, spans and colours appear.
+//! How times, spans, tables and colours appear.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -59,6 +60,21 @@ pub(crate) fn short(id: &str) -> &str {
 /// A count with its noun.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A table without rules, for [`lines`].
+pub(crate) fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// A table line by line, its columns two spaces apart.
+pub(crate) fn lines(mut table: Table) -> Vec<String> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// Whether and how things are coloured.

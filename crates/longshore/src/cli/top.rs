@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color};
 use jiff::Timestamp;
 
 use super::client::Client;
@@ -99,8 +99,7 @@ fn head(report: &StatsReport, paint: Paint) -> Vec<String> {
 /// The table, line by line.
 pub(super) fn render(report: &StatsReport, paint: Paint) -> Vec<String> {
     let now = report.at.unwrap_or_default();
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = text::table();
     table.set_header([
         "TASK",
         "CPU %",
@@ -114,7 +113,6 @@ pub(super) fn render(report: &StatsReport, paint: Paint) -> Vec<String> {
         "AGE",
     ]);
     for (position, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
         if matches!(position, 1 | 3 | 6 | 8 | 9) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -128,59 +126,52 @@ pub(super) fn render(report: &StatsReport, paint: Paint) -> Vec<String> {
         let cpu = task.containers.iter().any(|container| container.now.is_some()).then(|| task.cpu_percent());
         let memory: u64 = task.containers.iter().filter_map(|container| Some(container.now.as_ref()?.memory)).sum();
         let memory = cpu.map(|_| text::bytes(memory)).unwrap_or_default();
-        let status = if task.last_status == "RUNNING" { String::new() } else { task.last_status.clone() };
-        let status = if status.is_empty() { memory } else { status };
+        let status = match task.last_status.as_str() {
+            "RUNNING" | "" => memory.as_str(),
+            status => status,
+        };
         table.add_row([name, Cell::new(percent(cpu)), Cell::new(status)]);
         for container in &task.containers {
             table.add_row(row(container, now, paint));
         }
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect()
+    text::lines(table)
 }
 
 fn row(container: &ContainerStats, now: Timestamp, paint: Paint) -> Vec<Cell> {
-    let name = format!("  {}", container.name);
-    let health = container.health.clone().unwrap_or_default();
-    let health_cell = match (paint.is_on(), health.as_str()) {
-        (true, "HEALTHY") => Cell::new(&health).fg(Color::Green),
-        (true, "UNHEALTHY") => Cell::new(&health).fg(Color::Red),
-        _ => Cell::new(&health),
+    let health = container.health.as_deref().unwrap_or_default();
+    let health = match (paint.is_on(), health) {
+        (true, "HEALTHY") => Cell::new(health).fg(Color::Green),
+        (true, "UNHEALTHY") => Cell::new(health).fg(Color::Red),
+        _ => Cell::new(health),
     };
-    let restarts = Cell::new(container.restarts);
-    let Some(figures) = &container.now else {
-        let words = if container.status == "RUNNING" { "" } else { &container.status };
-        return vec![
-            Cell::new(name),
-            Cell::new("-"),
-            Cell::new(words),
-            Cell::new(""),
-            Cell::new(""),
-            Cell::new(""),
-            Cell::new(""),
-            health_cell,
-            restarts,
-        ];
+    let figures = match &container.now {
+        Some(figures) => [
+            percent(figures.cpu_percent),
+            of_limit(figures),
+            percent(share(figures)),
+            pair(figures.received, figures.sent),
+            pair(figures.block_read, figures.block_written),
+            figures.pids.map(|count| count.to_string()).unwrap_or_default(),
+        ],
+        None => {
+            let words = if container.status == "RUNNING" { "" } else { container.status.as_str() };
+            ["-", words, "", "", "", ""].map(str::to_owned)
+        }
     };
-    vec![
-        Cell::new(name),
-        Cell::new(percent(figures.cpu_percent)),
-        Cell::new(of_limit(figures)),
-        Cell::new(percent(share(figures))),
-        Cell::new(pair(figures.received, figures.sent)),
-        Cell::new(pair(figures.block_read, figures.block_written)),
-        Cell::new(figures.pids.map(|count| count.to_string()).unwrap_or_default()),
-        health_cell,
-        restarts,
-        Cell::new(age(figures, now)),
-    ]
+    let age = container.now.as_ref().map(|figures| age(figures, now)).unwrap_or_default();
+    let mut cells = vec![Cell::new(format!("  {}", container.name))];
+    cells.extend(figures.map(Cell::new));
+    cells.extend([health, Cell::new(container.restarts), Cell::new(age)]);
+    cells
 }
 
 /// `12.3`, or nothing known.
-pub(super) fn percent(value: Option<f64>) -> String {
+fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
 }
 
-pub(super) fn of_limit(figures: &Figures) -> String {
+fn of_limit(figures: &Figures) -> String {
     let used = text::bytes(figures.memory);
     figures.memory_limit.map_or_else(|| used.clone(), |limit| format!("{used} / {}", text::bytes(limit)))
 }
@@ -191,7 +182,7 @@ fn share(figures: &Figures) -> Option<f64> {
     Some(figures.memory as f64 * 100.0 / limit as f64)
 }
 
-pub(super) fn pair(left: Option<u64>, right: Option<u64>) -> String {
+fn pair(left: Option<u64>, right: Option<u64>) -> String {
     match (left, right) {
         (None, None) => "-".to_owned(),
         (left, right) => format!("{} / {}", text::bytes(left.unwrap_or(0)), text::bytes(right.unwrap_or(0))),

@@ -275,7 +275,7 @@ pub(super) fn join(context: &Context<'_>, told: Option<&ecs::Task>, seen: Option
     report
 }
 
-fn timestamp(at: Option<ecs::EpochSeconds>) -> Option<Timestamp> {
+pub(super) fn timestamp(at: Option<ecs::EpochSeconds>) -> Option<Timestamp> {
     Timestamp::from_millisecond(at?.as_millis()).ok()
 }
 

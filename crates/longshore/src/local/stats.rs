@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use plane::telemetry::{self, Interval, Report, Span};
 use serde::{Deserialize, Serialize};
 use wire::docker::Stats;
-use wire::ecs::EpochSeconds;
 use wire::ids::TaskId;
 
-use super::report::TaskReport;
+use super::report::{TaskReport, timestamp};
 use crate::agent::published::Published;
 use crate::agent::sampler::{Sample, Sampled};
 
@@ -192,34 +191,23 @@ fn containers(
     own.collect()
 }
 
-fn timestamp(at: EpochSeconds) -> Option<Timestamp> {
-    Timestamp::from_millisecond(at.as_millis()).ok()
-}
-
 /// A sample in the words of `docker stats`.
 fn figures(sample: &Sample) -> Figures {
     let stats = &sample.stats;
     let has_network = !stats.networks.is_empty();
     let sum = |of: fn(&wire::docker::NetworkStats) -> u64| has_network.then(|| stats.networks.values().map(of).sum());
-    let block = |operation: &str| {
-        let all = stats.blkio_stats.io_service_bytes_recursive.iter().flatten();
-        Some(all.filter(|entry| entry.op.eq_ignore_ascii_case(operation)).map(|entry| entry.value).sum())
-    };
-    let memory = &stats.memory_stats;
-    let idle = memory.stats.get("total_inactive_file").or_else(|| memory.stats.get("inactive_file"));
-    let idle = idle.copied().filter(|idle| *idle < memory.usage).unwrap_or(0);
     Figures {
         by: Origin::Agent,
         at: stats.read,
         cpu_percent: cpu_percent(stats),
-        memory: memory.usage - idle,
-        memory_limit: Some(memory.limit).filter(|limit| *limit > 0),
+        memory: sample.memory_in_use(),
+        memory_limit: Some(stats.memory_stats.limit).filter(|limit| *limit > 0),
         received: sum(|one| one.rx_bytes),
         sent: sum(|one| one.tx_bytes),
         receive_rate: sample.rates.map(|rates| rates.rx_bytes_per_sec.into()),
         send_rate: sample.rates.map(|rates| rates.tx_bytes_per_sec.into()),
-        block_read: block("read"),
-        block_written: block("write"),
+        block_read: Some(sample.block_bytes("read")),
+        block_written: Some(sample.block_bytes("write")),
         pids: Some(stats.pids_stats.current).filter(|count| *count > 0),
     }
 }
@@ -235,7 +223,7 @@ fn cpu_percent(stats: &Stats) -> Option<f64> {
 fn last_told(last: &Interval, cores: f64) -> Figures {
     Figures {
         by: Origin::Telemetry,
-        at: timestamp(last.at),
+        at: timestamp(Some(last.at)),
         cpu_percent: last.cpu.average().map(|percent| percent * cores),
         memory: mebibytes(last.memory.average().unwrap_or(0.0)) as u64,
         memory_limit: None,
@@ -262,8 +250,8 @@ fn history<'a>(intervals: impl IntoIterator<Item = &'a Interval> + Clone, cores:
     };
     History {
         rounds: all().count(),
-        from: all().next().and_then(|first| timestamp(first.at)),
-        until: all().last().and_then(|last| timestamp(last.at)),
+        from: timestamp(all().next().map(|first| first.at)),
+        until: timestamp(all().last().map(|last| last.at)),
         cpu_percent: range(&|one| Some(one.cpu), &|percent| percent * cores),
         memory: range(&|one| Some(one.memory), &mebibytes),
         receive_rate: range(&|one| one.receive_rate, &|rate| rate),
@@ -273,6 +261,8 @@ fn history<'a>(intervals: impl IntoIterator<Item = &'a Interval> + Clone, cores:
 
 #[cfg(test)]
 mod tests {
+    use wire::ecs::EpochSeconds;
+
     use super::*;
 
     #[test]

@@ -51,6 +51,11 @@ fn compare(have: &Value, want: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
+/// When something ends that holds so long from now, as AWS writes a time.
+pub(crate) fn end_of(life: jiff::SignedDuration) -> String {
+    (jiff::Timestamp::now() + life).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// A container's environment.
 pub(crate) fn environment(container: &Value) -> BTreeMap<String, String> {
     let pairs = container["Config"]["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);

@@ -1,9 +1,9 @@
 //! Many tasks by one payload, beside the bare Engine API.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lab::agent::Signal;
 
-use super::{Ground, LIMIT, Row, drained, floor, many, median, stop_all};
+use super::{Ground, Row, beside_bare, connect, drained, floor, many, median, stop_all};
 use crate::process::say;
 
 const MANY: usize = 40;
@@ -22,25 +22,20 @@ pub(super) fn rows(ground: &Ground<'_>) -> Result<Vec<Row>> {
         cpus.push(bench.agent.cpu()?.saturating_sub(before));
 
         bench.agent.stop(Signal::Kill)?;
-        bench.agent.start()?;
-        restarts.push(bench.agent.ready(&bench.plane, LIMIT)?);
+        restarts.push(connect(&mut bench)?);
         stop_all(&bench, &tasks)?;
         drained(&bench)?;
 
         bench.agent.stop(Signal::Term)?;
         let floor = floor::measure(&ground.engine, &ground.image, MANY, concurrency)?;
         floors.push((floor.launch, concurrency));
-        bench.agent.start()?;
-        bench.agent.ready(&bench.plane, LIMIT)?;
+        connect(&mut bench)?;
     }
-    let agent = agents.into_iter().min().context("nothing was measured")?;
-    let (floor, concurrency) = floors.into_iter().min().context("nothing was measured")?;
-    let ratio = agent.as_secs_f64() / floor.as_secs_f64();
-    Ok(vec![
-        Row::new(&format!("{MANY} tasks in one payload → all RUNNING"), "").seconds(agent),
-        Row::new(&format!("  the bare Engine API, {concurrency} at a time"), "").seconds(floor),
-        Row::new("  the agent over the bare API", "1.05–1.14 ×").ratio_at_most(1.03, ratio),
+    let what = format!("{MANY} tasks in one payload → all RUNNING");
+    let mut rows = beside_bare(&what, agents, floors, (1.03, "1.05–1.14 ×"))?;
+    rows.extend([
         Row::new(&format!("agent CPU for those {MANY}"), "0.38 s").at_most(0.15, median(cpus)),
         Row::new(&format!("restart with {MANY} tasks → ACS connected"), "1.6–1.9 s").at_most(0.3, median(restarts)),
-    ])
+    ]);
+    Ok(rows)
 }

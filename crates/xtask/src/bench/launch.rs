@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lab::agent::Signal;
 
-use super::{Ground, LIMIT, Row, launches, many, median, stop_all};
+use super::{Ground, Row, connect, launches, many, median, stop_all};
 
 /// Tasks that run already.
 const RUNNING: [usize; 3] = [0, 40, 120];
@@ -30,8 +30,7 @@ pub(super) fn rows(ground: &Ground<'_>) -> Result<Vec<Row>> {
     let mut restarts = Vec::new();
     for _ in 0..RESTARTS {
         bench.agent.stop(Signal::Kill)?;
-        bench.agent.start()?;
-        restarts.push(bench.agent.ready(&bench.plane, LIMIT)?);
+        restarts.push(connect(&mut bench)?);
     }
     let count = running.len();
     rows.push(Row::new(&format!("restart with {count} tasks → ACS connected"), "5.2 s").at_most(0.6, median(restarts)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::Bench;
 
-use super::{Ground, LIMIT, Row, launches, median, settle};
+use super::{Ground, Row, connect, launches, median, settle};
 
 /// Starts whose median is taken.
 const STARTS: usize = 5;
@@ -15,8 +15,7 @@ pub(super) fn rows(ground: &Ground<'_>) -> Result<Vec<Row>> {
     let mut taken = Vec::new();
     for _ in 0..STARTS {
         let mut bench = ground.with(&[], Bench::prepare)?;
-        bench.agent.start()?;
-        taken.push(bench.agent.ready(&bench.plane, LIMIT)?);
+        taken.push(connect(&mut bench)?);
         bench.agent.stop(lab::agent::Signal::Term)?;
     }
     let bench = ground.bench(&[])?;

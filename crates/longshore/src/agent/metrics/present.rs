@@ -7,7 +7,6 @@ use engine::container::Container;
 use engine::task::Task;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use wire::docker::{BlkioEntry, Stats};
 
 use super::{Amount, Labels, Level, Metrics};
 use crate::agent::PROTOCOL_VERSION;
@@ -95,8 +94,7 @@ impl Present {
             }
         }
         self.set_instance(published);
-        let own_memory = host::process::resident_memory().unwrap_or(0);
-        set(&self.own_memory, Vec::new(), own_memory);
+        set(&self.own_memory, Vec::new(), host::process::resident_memory().unwrap_or(0));
         set(&self.own_files, Vec::new(), host::process::open_files().unwrap_or(0) as u64);
     }
 
@@ -134,9 +132,9 @@ impl Present {
             add(&self.restarts, named(), state.restarts.count as f64);
         }
         let Sampled::Some(sample) = samples.of(container) else { return };
-        let stats: &Stats = &sample.stats;
+        let stats = &sample.stats;
         add(&self.cpu, named(), stats.cpu_stats.cpu_usage.total_usage as f64 / 1e9);
-        set(&self.memory, named(), memory_in_use(stats));
+        set(&self.memory, named(), sample.memory_in_use());
         set(&self.memory_limit, named(), stats.memory_stats.limit);
         set(&self.pids, named(), stats.pids_stats.current);
         let (received, sent) = stats
@@ -145,20 +143,9 @@ impl Present {
             .fold((0, 0), |(received, sent), network| (received + network.rx_bytes, sent + network.tx_bytes));
         add(&self.network, with("direction", "received"), received as f64);
         add(&self.network, with("direction", "sent"), sent as f64);
-        let block = stats.blkio_stats.io_service_bytes_recursive.as_deref().unwrap_or_default();
-        for (direction, operation) in [("read", "read"), ("written", "write")] {
-            let is_it = |entry: &&BlkioEntry| entry.op.eq_ignore_ascii_case(operation);
-            let bytes: u64 = block.iter().filter(is_it).map(|entry| entry.value).sum();
-            add(&self.block, with("direction", direction), bytes as f64);
-        }
+        add(&self.block, with("direction", "read"), sample.block_bytes("read") as f64);
+        add(&self.block, with("direction", "written"), sample.block_bytes("write") as f64);
     }
-}
-
-/// As `docker stats` shows it: cached files that can be dropped do not count.
-fn memory_in_use(stats: &Stats) -> u64 {
-    let memory = &stats.memory_stats;
-    let cached = memory.stats.get("total_inactive_file").or_else(|| memory.stats.get("inactive_file"));
-    memory.usage.saturating_sub(cached.copied().unwrap_or(0))
 }
 
 fn set(level: &Level, labels: Labels, value: u64) {

@@ -121,7 +121,7 @@ impl Track {
     }
 
     /// Takes a sample that Docker told.
-    pub(super) fn take_stats(&mut self, stats: Stats, scale: &Scale, now: Timestamp) {
+    pub(super) fn take_stats(&mut self, mut stats: Stats, scale: &Scale, now: Timestamp) {
         let memory = &stats.memory_stats;
         let reclaimable = memory.stats.get("inactive_file").or_else(|| memory.stats.get("cache"));
         let mut reading = Reading {
@@ -133,7 +133,6 @@ impl Track {
             ..Reading::default()
         };
         let mut cpu = stats.cpu_stats.clone();
-        let mut stats = stats;
         if let Some(earlier) = &self.earlier {
             add_to_reading(earlier, &mut cpu, &mut reading);
             add_to_rest(earlier, &mut stats);

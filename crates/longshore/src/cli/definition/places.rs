@@ -71,23 +71,17 @@ impl Scanner<'_> {
                     if name.as_deref() == Some(wanted) {
                         return self.locate(rest, Some(name_at));
                     }
-                    self.skip_value();
-                    self.skip_space();
-                    if self.peek() != Some(b',') {
+                    if !self.skip_item() {
                         return here;
                     }
-                    self.at += 1;
                 }
             }
             (Some((Segment::Index(wanted), rest)), Some(b'[')) => {
                 self.at += 1;
                 for _ in 0..*wanted {
-                    self.skip_value();
-                    self.skip_space();
-                    if self.peek() != Some(b',') {
+                    if !self.skip_item() {
                         return here;
                     }
-                    self.at += 1;
                 }
                 self.skip_space();
                 if self.peek() == Some(b']') { here } else { self.locate(rest, None) }
@@ -114,6 +108,15 @@ impl Scanner<'_> {
                 return;
             }
         }
+    }
+
+    /// Skips a value and the comma behind it; false where that was the last one.
+    fn skip_item(&mut self) -> bool {
+        self.skip_value();
+        self.skip_space();
+        let has_more = self.peek() == Some(b',');
+        self.at += usize::from(has_more);
+        has_more
     }
 
     fn skip_value(&mut self) {

@@ -109,7 +109,7 @@ impl Drop for Shelf {
 
 fn eventually(bench: &Bench, what: &str, mut is_so: impl FnMut() -> bool) -> Result<()> {
     let held = lab::wait_for(what, LIMIT, || Ok(is_so().then_some(())));
-    held.map_err(|error| error.context(format!("the agent's log ends:\n{}", bench.agent.log_tail())))
+    bench.with_log(held)
 }
 
 #[test]

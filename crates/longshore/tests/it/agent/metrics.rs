@@ -1,23 +1,13 @@
 //! Metrics for Prometheus, on the introspection port and on the reference's own.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use lab::agent::get;
 use serde_json::json;
 
 use crate::support::bench;
-
-fn get(port: u16, path: &str) -> Result<(String, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).with_context(|| format!("port {port}"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("a whole answer")?;
-    Ok((head.to_owned(), body.to_owned()))
-}
 
 #[test]
 fn metrics_tell_of_tasks_calls_connections_and_what_containers_use() -> Result<()> {

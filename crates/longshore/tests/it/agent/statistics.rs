@@ -1,12 +1,10 @@
 //! Statistics that the task server shows, over restarts of container and agent (spec 30 §8.5).
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lab::Bench;
-use lab::agent::Signal;
+use lab::agent::{Signal, get};
 use lab::payload::fast_stop;
 use serde_json::{Value, json};
 
@@ -17,13 +15,8 @@ fn stats(bench: &Bench, task: &Value) -> Result<Value> {
     let container = bench.inspect(task, "main")?;
     let uri = environment(&container).remove("ECS_CONTAINER_METADATA_URI_V4").context("the endpoint")?;
     let path = uri.strip_prefix("http://169.254.170.2").context("its path")?;
-    let mut stream = TcpStream::connect(("127.0.0.1", 51679))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {path}/stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok(serde_json::from_str(body).unwrap_or_default())
+    let (_, body) = get(51679, &format!("{path}/stats"))?;
+    Ok(serde_json::from_str(&body).unwrap_or_default())
 }
 
 /// Nanoseconds of CPU time.

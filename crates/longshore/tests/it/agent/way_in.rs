@@ -2,13 +2,13 @@
 //! put back and removed, with each tool that the machine has, and those of others stay.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lab::agent::Signal;
+use lab::agent::{Signal, get};
 use lab::{Agent, Daemon, Engine, Network, Plane, payload, wait_for};
 use serde_json::{Value, json};
 
@@ -185,13 +185,8 @@ impl Joined<'_> {
 }
 
 fn health() -> Result<Value> {
-    let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, 51678)))?;
-    stream.set_read_timeout(Some(SOON))?;
-    stream.write_all(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
-    Ok(serde_json::from_str(body)?)
+    let (_, body) = get(51678, "/v1/health")?;
+    Ok(serde_json::from_str(&body)?)
 }
 
 fn host_mode() -> Value {

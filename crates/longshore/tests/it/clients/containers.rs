@@ -14,7 +14,7 @@ use lab::Bench;
 use lab::payload::fast_stop;
 use serde_json::{Value, json};
 
-use crate::support::{bench, differences, setting};
+use crate::support::{bench, differences, end_of, setting};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -40,11 +40,10 @@ const NEAR: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 /// Keys that end so soon.
 fn keys(name: &str, life: jiff::SignedDuration) -> Value {
-    let end = jiff::Timestamp::now() + life;
     json!({
         "credentialsId": "0a1b2c3d-0000-4000-8000-1234567890ab", "accessKeyId": name,
         "secretAccessKey": format!("secret-of-{name}"), "sessionToken": format!("token-of-{name}"),
-        "roleArn": "arn:aws:iam::123456789012:role/app", "expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "roleArn": "arn:aws:iam::123456789012:role/app", "expiration": end_of(life),
     })
 }
 

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jiff::SignedDuration;
 use lab::agent::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Home, Local, setting};
+use crate::support::{Ended, Home, Local, end_of, setting};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const ROLE: &str = "arn:aws:iam::111122223333:role/web";
@@ -70,34 +71,17 @@ fn is_nowhere(home: &Home, secret: &str) -> Result<()> {
     Ok(())
 }
 
-fn keys(number: u32, life: Duration) -> Result<String> {
-    let expires = std::time::SystemTime::now() + life;
-    let seconds = expires.duration_since(std::time::UNIX_EPOCH)?.as_secs();
+fn keys(number: u32, seconds: i64) -> String {
     let document = json!({"Version": 1, "AccessKeyId": format!("AKIAFILE{number}"),
         "SecretAccessKey": format!("file-secret-{number}"), "SessionToken": "file-token",
-        "Expiration": utc(seconds)});
-    Ok(document.to_string())
-}
-
-/// Seconds since 1970 as AWS writes a time.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days to a date: eras of 400 years that begin in March.
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * month_index + 2) / 5 + 1, (month_index + 2) % 12 + 1);
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        "Expiration": end_of(SignedDuration::from_secs(seconds))});
+    document.to_string()
 }
 
 #[test]
 fn a_file_gives_credentials_and_its_next_contents_before_they_end() -> Result<()> {
     let home = Home::new()?;
-    let path = home.write("keys.json", &keys(1, Duration::from_secs(12))?)?;
+    let path = home.write("keys.json", &keys(1, 12))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let mut local = home.local_with(&["--task-credentials", &format!("file:{path}")], &[])?;
     let id = start(&home, &definition(&home, "from-file", ASK)?)?;
@@ -107,7 +91,7 @@ fn a_file_gives_credentials_and_its_next_contents_before_they_end() -> Result<()
         (&json!("file-secret-1"), &json!("file-token"), &json!(ROLE)),
         "{first}"
     );
-    home.write("keys.json", &keys(2, Duration::from_secs(3600))?)?;
+    home.write("keys.json", &keys(2, 3600))?;
     let second = seen(&home, &local, &id, "AKIAFILE2")?;
     assert_eq!(second["SecretAccessKey"], "file-secret-2");
 
@@ -122,7 +106,7 @@ fn a_file_gives_credentials_and_its_next_contents_before_they_end() -> Result<()
 
     // Killed and started again, the container goes on with the id that it has.
     local.stop(Signal::Kill)?;
-    home.write("keys.json", &keys(3, Duration::from_secs(3600))?)?;
+    home.write("keys.json", &keys(3, 3600))?;
     let local = home.local_with(&["--task-credentials", &format!("file:{path}")], &[])?;
     seen(&home, &local, &id, "AKIAFILE3")?;
     assert_eq!(home.longshore(&["stop", &id])?.code, Some(0));
@@ -165,8 +149,7 @@ impl Sts {
         let signed = headers.get("authorization").is_some_and(|text| text.contains("Credential=AKIACALLER/"));
         kept.lock().unwrap().push(format!("{} signed={signed}", String::from_utf8_lossy(&body)));
         let number = count.fetch_add(1, Ordering::Relaxed) + 1;
-        let expires = std::time::SystemTime::now() + Duration::from_secs(12);
-        let expires = utc(expires.duration_since(std::time::UNIX_EPOCH)?.as_secs());
+        let expires = end_of(SignedDuration::from_secs(12));
         let (status, body) = if is_willing {
             let keys = format!(
                 "<AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>sts-secret-{number}</SecretAccessKey>\
@@ -250,7 +233,7 @@ fn sources_that_are_none_are_refused_at_once() -> Result<()> {
         let ended = home.longshore(&["local", "--port", "0", "--task-credentials", source])?;
         assert!(ended.code.is_some_and(|code| code != 0) && ended.stderr.contains(wanted), "{ended:#?}");
     }
-    let open = home.write("open-keys.json", &keys(1, LIMIT)?)?;
+    let open = home.write("open-keys.json", &keys(1, 60))?;
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644))?;
     let file = definition(&home, "open", "true")?;
     let mut command = home.command(&["run", &file]);

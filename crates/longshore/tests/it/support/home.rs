@@ -17,8 +17,7 @@ use super::{LONGSHORE, setting};
 /// Long enough for anything that will happen at all.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A user with an empty home. Dropping it removes the containers of its cluster with
-/// their volumes, and no others.
+/// A user with an empty home. Dropping it removes the containers of its cluster with their volumes, and no others.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
     pub(crate) cluster: String,
