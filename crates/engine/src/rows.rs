@@ -31,12 +31,14 @@ pub(crate) const META_MANIFEST: &str = "task-manifest-seq-num";
 /// The EC2 instance on which the state was made; absent off EC2.
 pub(crate) const META_EC2_INSTANCE: &str = "ec2-instance-id";
 
-/// Most rows are shorter: their text is made in one piece.
-const ROW: usize = 1024;
+/// Room for most rows of a task or a container, so that their text is made in one piece.
+const ROW: usize = 512;
+/// The same for moments.
+const SHORT_ROW: usize = 128;
 
-fn json(value: &impl Serialize) -> Option<String> {
+fn json(value: &impl Serialize, room: usize) -> Option<String> {
     // Invariant: our own state types always serialise; they hold no maps with keys other than text.
-    let mut text = Vec::with_capacity(ROW);
+    let mut text = Vec::with_capacity(room);
     serde_json::to_writer(&mut text, value).ok()?;
     String::from_utf8(text).ok()
 }
@@ -53,23 +55,23 @@ fn moment_key(task: &TaskId, number: usize) -> String {
 pub(crate) fn write_task(task: &mut Task, step: &mut Step) {
     let id = task.definition.id.clone();
     if !task.is_stored {
-        step.write(TASK, id.as_str(), json(&*task.definition));
+        step.write(TASK, id.as_str(), json(&*task.definition, ROW));
         task.is_stored = true;
         task.is_dirty = true;
     }
     if task.is_dirty {
         task.state.volumes = task.volumes.iter().map(|v| v.state).collect();
-        step.write(TASK_STATE, id.as_str(), json(&task.state));
+        step.write(TASK_STATE, id.as_str(), json(&task.state, ROW));
         task.is_dirty = false;
     }
     for container in &mut task.containers {
         if container.is_dirty {
-            step.write(CONTAINER, container_key(&id, &container.definition.name), json(&container.state));
+            step.write(CONTAINER, container_key(&id, &container.definition.name), json(&container.state, ROW));
             container.is_dirty = false;
         }
     }
     for number in task.history_written..task.history.len() {
-        step.write(MOMENT, moment_key(&id, number), json(&task.history[number]));
+        step.write(MOMENT, moment_key(&id, number), json(&task.history[number], SHORT_ROW));
     }
     task.history_written = task.history.len();
 }
@@ -90,6 +92,6 @@ pub(crate) fn delete_task(task: &Task, step: &mut Step) {
 /// Writes what changed of images.
 pub(crate) fn write_images(images: &mut Images, step: &mut Step) {
     for id in std::mem::take(&mut images.changed) {
-        step.write(IMAGE, id.as_str(), images.records.get(&id).and_then(json));
+        step.write(IMAGE, id.as_str(), images.records.get(&id).and_then(|record| json(record, ROW)));
     }
 }

@@ -143,7 +143,9 @@ fn many(wanted: &Wanted) -> ExitCode {
             });
         }
         for worker in workers {
-            let _ = worker.join();
+            if worker.join().is_err() {
+                tally.failed.fetch_add(1, Ordering::Relaxed);
+            }
         }
         tally.is_over.store(true, Ordering::Relaxed);
     });
