@@ -80,7 +80,16 @@ pub struct Detail {
 pub struct Reader {
     groups: Groups,
     network: Option<Source>,
-    buffer: Vec<u8>,
+}
+
+/// Room for a file while it is read. One serves all readers, since each would need as much.
+#[derive(Debug)]
+pub struct Scratch(Vec<u8>);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self(vec![0; 16 * 1024])
+    }
 }
 
 #[derive(Debug)]
@@ -137,21 +146,22 @@ impl Reader {
             Some(pid) => Some(Source::open(&roots.proc.join(pid.to_string()).join("net/dev"))?),
             None => None,
         };
-        Ok(Self { groups, network, buffer: vec![0; 16 * 1024] })
+        Ok(Self { groups, network })
     }
 
     /// What it uses now.
     ///
     /// # Errors
     /// The container is gone.
-    pub fn read(&mut self) -> io::Result<Reading> {
+    pub fn read(&self, scratch: &mut Scratch) -> io::Result<Reading> {
+        let Scratch(buffer) = scratch;
         let mut reading = Reading::default();
         match &self.groups {
-            Groups::V1(groups) => groups.read(&mut self.buffer, &mut reading)?,
-            Groups::V2(group) => group.read(&mut self.buffer, &mut reading)?,
+            Groups::V1(groups) => groups.read(buffer, &mut reading)?,
+            Groups::V2(group) => group.read(buffer, &mut reading)?,
         }
         if let Some(source) = &self.network {
-            reading.network = Some(parse::interfaces(source.read(&mut self.buffer)?));
+            reading.network = Some(parse::interfaces(source.read(buffer)?));
         }
         Ok(reading)
     }

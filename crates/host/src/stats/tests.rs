@@ -52,8 +52,8 @@ fn a_container_of_v1_is_found_by_id_and_by_process() {
         write(root, path, text);
     }
     let roots = roots(root, CgroupVersion::V1);
-    let mut reader = Reader::of_container(&roots, "c1", true).unwrap();
-    let reading = reader.read().unwrap();
+    let reader = Reader::of_container(&roots, "c1", true).unwrap();
+    let reading = reader.read(&mut Scratch::default()).unwrap();
     assert_eq!(reading.cpu.total_usage, 300);
     assert_eq!(reading.cpu.percpu_usage, [100, 200]);
     assert_eq!((reading.cpu.usage_in_usermode, reading.cpu.usage_in_kernelmode), (20_000_000, 10_000_000));
@@ -72,7 +72,7 @@ fn a_container_of_v1_is_found_by_id_and_by_process() {
     assert_eq!(detail.block_bytes.len(), 3);
     assert_eq!(detail.block_operations, Some(vec![]));
 
-    let by_process = Reader::of_process(&roots, 77, false).unwrap().read().unwrap();
+    let by_process = Reader::of_process(&roots, 77, false).unwrap().read(&mut Scratch::default()).unwrap();
     assert_eq!((by_process.cpu, by_process.network), (reading.cpu, None));
     assert!(Reader::of_container(&roots, "c2", true).is_err());
 }
@@ -99,8 +99,8 @@ fn a_container_of_v2_is_found_below_a_slice() {
         write(root, &format!("{base}/{file}"), text);
     }
     write(root, "proc/77/net/dev", NET);
-    let mut reader = Reader::of_container(&roots(root, CgroupVersion::V2), "c1", true).unwrap();
-    let reading = reader.read().unwrap();
+    let reader = Reader::of_container(&roots(root, CgroupVersion::V2), "c1", true).unwrap();
+    let reading = reader.read(&mut Scratch::default()).unwrap();
     assert_eq!((reading.cpu.total_usage, reading.cpu.usage_in_kernelmode), (30_000, 10_000));
     assert_eq!((reading.memory, reading.reclaimable), (5000, 30));
     assert_eq!((reading.block_read, reading.block_written), (4096, 8192));

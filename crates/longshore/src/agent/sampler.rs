@@ -20,7 +20,7 @@ use engine::Event;
 use engine::container::Container;
 use engine::status::ContainerStatus;
 use engine::task::Task;
-use host::stats::{Reader, Roots, SystemClock, SystemCpu};
+use host::stats::{Reader, Roots, Scratch, SystemClock, SystemCpu};
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -167,7 +167,7 @@ impl Samples {
         let mut track = lock(&track);
         if track.is_empty() {
             let system = self.read_system();
-            track.read(&self.0.roots, system, &self.0.scale, Timestamp::now());
+            track.read(&self.0.roots, &mut Scratch::default(), system, &self.0.scale, Timestamp::now());
         }
         track.sample(&self.0.scale).map_or(Sampled::NotYet, Sampled::Some)
     }
@@ -223,6 +223,7 @@ impl Samples {
             return round;
         }
         let system = self.read_system();
+        let mut scratch = Scratch::default();
         for (id, task, container) in running {
             let track = self.track(id, container);
             let mut locked = lock(&track);
@@ -230,7 +231,7 @@ impl Samples {
                 let (task, container) = (task.id().clone(), container.name().to_owned());
                 round.restarted.push(Event::UsedBefore { task, container, stats });
             }
-            if !locked.read(&self.0.roots, system, &self.0.scale, now) {
+            if !locked.read(&self.0.roots, &mut scratch, system, &self.0.scale, now) {
                 round.unreadable.push((id.clone(), Arc::clone(&track)));
             }
         }

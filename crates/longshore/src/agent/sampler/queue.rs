@@ -153,7 +153,9 @@ impl Queue {
         self.entries.back()?.rates
     }
 
+    /// What is sent is not needed any more, but for the newest: the next differences begin there.
     pub(super) fn mark_sent(&mut self) {
+        self.entries.drain(..self.entries.len().saturating_sub(1));
         self.entries.iter_mut().for_each(|entry| entry.is_sent = true);
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::container::Container;
-use host::stats::{Detail, Reader, Reading, Roots, SystemCpu};
+use host::stats::{Detail, Reader, Reading, Roots, Scratch, SystemCpu};
 use jiff::Timestamp;
 use wire::docker::{BlkioStats, CpuStats, MemoryStats, PidsStats, Stats};
 use wire::ids::DockerId;
@@ -97,13 +97,20 @@ impl Track {
     }
 
     /// Takes a sample from the kernel's files; false when they are not to be had.
-    pub(super) fn read(&mut self, roots: &Roots, system: SystemCpu, scale: &Scale, now: Timestamp) -> bool {
+    pub(super) fn read(
+        &mut self,
+        roots: &Roots,
+        scratch: &mut Scratch,
+        system: SystemCpu,
+        scale: &Scale,
+        now: Timestamp,
+    ) -> bool {
         if self.source.is_none() && self.wants_place() {
             self.source = Reader::of_container(roots, self.id.as_str(), self.has_own_network).ok();
             self.searches += u32::from(self.source.is_none());
         }
-        let Some(source) = &mut self.source else { return false };
-        let Ok(mut reading) = source.read() else {
+        let Some(source) = &self.source else { return false };
+        let Ok(mut reading) = source.read(scratch) else {
             self.source = None;
             return false;
         };
