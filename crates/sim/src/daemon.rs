@@ -440,6 +440,8 @@ impl Daemon {
                 end(container, 137, false, now);
             }
             container.owner = (String::new(), container.id.clone());
+            // Whoever starts it again has to do with its cgroup.
+            container.cgroup = None;
         }
         self.volumes.values_mut().for_each(|is_strange| *is_strange = true);
     }

@@ -417,6 +417,10 @@ impl World {
                 let is_docker = is_docker(&effect);
                 self.put(limit, Happening::Answer { life, id, outcome: fate::timeout(), is_docker });
             }
+            if at > limit && matches!(effect, Effect::Pull { .. }) {
+                // Docker ends a pull whose client has gone.
+                return;
+            }
             self.put(at, Happening::Apply { life, id, effect: Box::new(effect), reply, limit });
         }
     }
