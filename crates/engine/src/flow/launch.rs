@@ -172,7 +172,7 @@ impl Task {
         match outcome {
             Outcome::Inspected(inspect) => {
                 self.containers[index].work = None;
-                let facts = self.containers[index].apply_metadata(&inspect, cx.now);
+                let facts = self.take_inspection(cx, index, &inspect);
                 if let Some(error) = facts.error.clone()
                     && facts.status != InspectedStatus::Running
                     && self.containers[index].state.restarts.count == 0

@@ -140,7 +140,7 @@ impl Task {
             }
             return;
         }
-        let facts = self.containers[index].apply_metadata(inspect, cx.now);
+        let facts = self.take_inspection(cx, index, inspect);
         let health = &self.containers[index].health;
         if health.status != before {
             let (health, output) = (health.status, health.output.clone());
@@ -164,6 +164,22 @@ impl Task {
             }
             InspectedStatus::Stopped | InspectedStatus::Created => {}
         }
+    }
+
+    /// Takes over what an inspection says. The image that it names is held from then on: where the image could not be
+    /// looked at after its pull, this is the first that is heard of it.
+    pub(crate) fn take_inspection(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        inspect: &docker::ContainerInspect,
+    ) -> Facts {
+        let container = &mut self.containers[index];
+        let facts = container.apply_metadata(inspect, cx.now);
+        if let Some(image) = &container.state.image_id {
+            cx.core.images.hold_again(image, &self.definition.id, container.name());
+        }
+        facts
     }
 
     /// Compares with what the Engine lists, as it was asked to at some moment: looks at those that differ.
@@ -228,7 +244,7 @@ impl Task {
             Outcome::Inspected(inspect) => {
                 let had_id = self.containers[index].state.docker_id.is_some();
                 self.containers[index].work = None;
-                let facts = self.containers[index].apply_metadata(&inspect, cx.now);
+                let facts = self.take_inspection(cx, index, &inspect);
                 if let Some(id) = self.containers[index].state.docker_id.clone() {
                     cx.core.containers_by_id.insert(id, (self.id().clone(), index));
                 }

@@ -58,7 +58,7 @@ impl Task {
     pub(crate) fn apply_stop_inspect(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
         match outcome {
             Outcome::Inspected(inspect) => {
-                let facts = self.containers[index].apply_metadata(&inspect, cx.now);
+                let facts = self.take_inspection(cx, index, &inspect);
                 if facts.status == InspectedStatus::Running {
                     let error = NamedError::new("CannotStopContainerError", "container is still running");
                     self.stop_failed(cx, index, error);

@@ -91,7 +91,7 @@ impl Images {
         }
     }
 
-    /// A restored container holds its image.
+    /// A container that is there holds its image, if it is known.
     pub(crate) fn hold_again(&mut self, id: &ImageId, task: &TaskId, container: &str) {
         if let Some(record) = self.records.get_mut(id) {
             record.holders.insert((task.clone(), container.to_owned()));
