@@ -34,8 +34,10 @@ pub struct EngineConfig {
     pub pulls: Pulls,
     pub image_cleanup: ImageCleanup,
     pub timeouts: Timeouts,
-    /// Creates, starts and stops that may run at once; more only makes the Engine slower.
+    /// Creates and starts that may run at once; more only makes the Engine slower.
     pub parallel_launches: usize,
+    /// Stops that may run at once while containers end; those that take their time hold back nobody.
+    pub parallel_stops: usize,
     /// Submissions that may run at once (spec 10 §4.1: 10).
     pub parallel_submissions: usize,
     /// Where host ports are chosen from, both ends included.
@@ -254,6 +256,7 @@ impl Default for EngineConfig {
                 cleanup_jitter: Duration::ZERO,
             },
             parallel_launches: 8,
+            parallel_stops: 32,
             parallel_submissions: 10,
             dynamic_host_ports: (49153, 65535),
             is_ipv6_binding_excluded: true,

@@ -1,7 +1,6 @@
 //! What all tasks share: chance, timers, the answers that are awaited, slots, the host's ledger, images.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ids::{CredentialsId, DockerId, TaskId};
 
@@ -13,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::outbox::Outbox;
 use crate::ports::PortChooser;
 use crate::rng::Rng;
+use crate::slots::Slots;
 use crate::step::{Row, Step};
 use crate::time::{Mono, Now};
 
@@ -67,6 +67,8 @@ pub enum Timer {
     List,
     Registration,
     Sessions,
+    /// Stops have waited long enough for a slot.
+    Stops,
     /// A slot's lease is over.
     Lease(EffectId),
 }
@@ -83,24 +85,13 @@ pub struct Core {
     /// Credentials that the vault holds.
     pub credentials: BTreeSet<CredentialsId>,
     pub launches: Slots,
+    pub stops: Slots,
     pub containers_by_id: BTreeMap<DockerId, (TaskId, usize)>,
     next_effect: u64,
     routes: BTreeMap<EffectId, Route>,
     timers: BTreeMap<Timer, Mono>,
     due: BTreeSet<(Mono, Timer)>,
 }
-
-/// Effects of which only so many should run at once. One that takes long stops counting after its
-/// lease, so that a few stuck calls hold back nobody.
-#[derive(Debug, Default)]
-pub struct Slots {
-    limit: usize,
-    running: BTreeSet<EffectId>,
-    waiting: VecDeque<(EffectId, Effect)>,
-}
-
-/// How long an effect counts against the limit.
-const LEASE: Duration = Duration::from_secs(5);
 
 impl Core {
     pub fn new(config: EngineConfig, seed: u64) -> Self {
@@ -119,7 +110,8 @@ impl Core {
             outbox: Outbox::default(),
             ports: PortChooser::new(config.dynamic_host_ports),
             credentials: BTreeSet::new(),
-            launches: Slots { limit: config.parallel_launches, ..Slots::default() },
+            launches: Slots::new(config.parallel_launches),
+            stops: Slots::new(config.parallel_stops),
             containers_by_id: BTreeMap::new(),
             next_effect: 1,
             routes: BTreeMap::new(),
@@ -136,57 +128,26 @@ impl Core {
         id
     }
 
-    /// Asks for an effect as soon as there is a slot for it.
-    pub fn ask_in_turn(&mut self, step: &mut Step, now: Now, route: Route, effect: Effect) -> EffectId {
-        let id = self.expect(route);
-        self.launches.waiting.push_back((id, effect));
-        self.fill_slots(step, now);
-        id
-    }
-
-    fn expect(&mut self, route: Route) -> EffectId {
+    pub(crate) fn expect(&mut self, route: Route) -> EffectId {
         let id = EffectId(self.next_effect);
         self.next_effect += 1;
         self.routes.insert(id, route);
         id
     }
 
-    /// Takes back an effect that still waits for a slot. `false`: it is out already.
-    pub fn recall(&mut self, id: EffectId) -> bool {
-        let before = self.launches.waiting.len();
-        self.launches.waiting.retain(|(waiting, _)| *waiting != id);
-        let is_recalled = self.launches.waiting.len() < before;
-        if is_recalled {
-            self.routes.remove(&id);
-        }
-        is_recalled
+    pub(crate) fn forget_route(&mut self, id: EffectId) {
+        self.routes.remove(&id);
     }
 
     /// Whose answer this is; `None` for one that was answered before.
     pub fn answered(&mut self, id: EffectId, step: &mut Step, now: Now) -> Option<Route> {
-        self.release_slot(id, step, now);
+        self.slot_is_free(id, step, now);
         self.routes.remove(&id)
     }
 
     /// Effects that are out or in line, for the simulator's "nothing waits for what is not pending".
     pub fn is_awaited(&self, id: EffectId) -> bool {
         self.routes.contains_key(&id)
-    }
-
-    pub fn release_slot(&mut self, id: EffectId, step: &mut Step, now: Now) {
-        if self.launches.running.remove(&id) {
-            self.clear(&Timer::Lease(id));
-            self.fill_slots(step, now);
-        }
-    }
-
-    fn fill_slots(&mut self, step: &mut Step, now: Now) {
-        while self.launches.running.len() < self.launches.limit.max(1) {
-            let Some((id, effect)) = self.launches.waiting.pop_front() else { return };
-            self.launches.running.insert(id);
-            self.set(Timer::Lease(id), now.mono + LEASE);
-            step.effects.push((id, effect));
-        }
     }
 
     /// Sets or moves a timer.

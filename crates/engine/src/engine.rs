@@ -1,6 +1,6 @@
 //! The engine: events in, effects out.
 
-mod watch;
+pub(crate) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -251,6 +251,7 @@ impl Engine {
                     self.with_registering(now, step, |registering, now, cx| registering.on_tick(now, cx));
                 }
                 Timer::Sessions => self.with_sessions(now, step, |sessions, now, cx| sessions.on_tick(now, cx)),
+                Timer::Stops => self.core.let_stops_go(step, now),
                 Timer::Lease(id) => self.core.release_slot(id, step, now),
             }
         }

@@ -23,6 +23,7 @@ mod restore;
 pub mod rng;
 mod rows;
 pub mod session;
+pub mod slots;
 pub mod status;
 pub mod step;
 pub mod task;

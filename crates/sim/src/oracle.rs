@@ -12,7 +12,7 @@ use engine::core::Timer;
 use engine::image::{PullStage, ResolutionStage};
 use engine::status::{ContainerStatus, TaskStatus};
 use engine::task::{Admission, CgroupWork, Task};
-use engine::{Effect, EffectId, Engine, Event, Outcome};
+use engine::{Effect, EffectId, Engine, Event, Mono, Outcome};
 use wire::ids::{TaskArn, TaskId};
 
 use crate::daemon::{Daemon, Later, Owner, Performed, Status};
@@ -207,6 +207,11 @@ pub(crate) fn after_step(world: &World) -> Result<(), String> {
     if totals.used_cpu > totals.cpu || totals.used_memory_mib > totals.memory_mib {
         return Err(format!("more is given out than there is: {totals:?}"));
     }
+    if let Some(since) = engine.core().stops.waiting_since()
+        && Mono(world.now.saturating_sub(world.life_began)) - since > Duration::from_secs(5)
+    {
+        return Err(format!("a stop waits for a slot since {since:?}"));
+    }
     for (id, task) in engine.tasks() {
         check_task(world, engine, id, task).map_err(|why| format!("task {id}: {why}"))?;
     }
@@ -230,8 +235,8 @@ fn check_task(world: &World, engine: &Engine, id: &TaskId, task: &Task) -> Resul
         let holds = match work.stage {
             // May stand in line for a slot.
             Stage::Create(effect) | Stage::Start(effect) => is_pending(effect),
+            Stage::Stop(effect) => is_pending(effect) && (is_out(effect) || core.has_timer(&Timer::Stops)),
             Stage::StartInspect(effect)
-            | Stage::Stop(effect)
             | Stage::StopInspect(effect)
             | Stage::StopPing(effect)
             | Stage::Load(effect)

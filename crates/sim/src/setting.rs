@@ -26,6 +26,7 @@ pub(crate) fn config(dice: &mut Dice) -> EngineConfig {
     config.metadata_files = (config.pulls.parallel % 2 == 1)
         .then(|| MetadataFiles { host_directory: "/data/metadata".into(), is_relabelled: false });
     config.parallel_launches = usize::try_from(dice.between(1, 8)).unwrap_or(1);
+    config.parallel_stops = config.parallel_launches;
     config.parallel_submissions = *dice.pick(&[1, 10]);
     config.pulls_dependents_upfront = dice.chance(0.2);
     config.timeouts.stop = dice.seconds(5, 60);

@@ -10,6 +10,7 @@ use crate::effect::Effect;
 use crate::event::{Failure, FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::ports::{Found, Search};
+use crate::slots::Turn;
 use crate::status::ContainerStatus;
 use crate::task::Task;
 use crate::text;
@@ -76,7 +77,7 @@ impl Task {
             deadline: cx.core.config.timeouts.create,
         };
         let route = Route::Container(self.id().clone(), index);
-        let effect = cx.core.ask_in_turn(cx.step, cx.now, route, effect);
+        let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Launch, route, effect);
         self.containers[index].begin(Stage::Create(effect), cx.now);
         false
     }
@@ -144,7 +145,7 @@ impl Task {
             deadline: cx.core.config.timeouts.start,
         };
         let route = Route::Container(self.id().clone(), index);
-        let effect = cx.core.ask_in_turn(cx.step, cx.now, route, effect);
+        let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Launch, route, effect);
         self.containers[index].doubt = None;
         self.containers[index].begin(Stage::Start(effect), cx.now);
     }

@@ -11,6 +11,7 @@ use crate::core::{Route, Timer};
 use crate::effect::Effect;
 use crate::event::{FailureKind, Outcome};
 use crate::fact::Fact;
+use crate::slots::Turn;
 use crate::status::ContainerStatus;
 use crate::task::Task;
 use crate::text;
@@ -35,7 +36,8 @@ impl Task {
         };
         let (grace, deadline) = stop_times(container, &cx.core.config);
         let effect = Effect::StopContainer { id, seconds: grace.as_secs(), deadline };
-        let effect = cx.core.ask(cx.step, Route::Container(self.id().clone(), index), effect);
+        let route = Route::Container(self.id().clone(), index);
+        let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Stop, route, effect);
         self.containers[index].go_on(Stage::Stop(effect));
     }
 

@@ -166,6 +166,7 @@ pub(super) fn engine_config(config: &Config, docker: DockerFacts, machine: Machi
             cleanup_jitter: config.timeouts.task_cleanup_jitter,
         },
         parallel_launches: config.parallel.launches,
+        parallel_stops: config.parallel.stops,
         parallel_submissions: 10,
         dynamic_host_ports: (config.capacity.dynamic_ports.first, config.capacity.dynamic_ports.last),
         is_ipv6_binding_excluded: config.capacity.exclude_ipv6_bindings,

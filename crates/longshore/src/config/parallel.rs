@@ -9,11 +9,13 @@ pub(crate) struct Parallel {
     pub pulls: usize,
     /// `LONGSHORE_PARALLEL_LAUNCHES`: creates and starts; two a core by default, since more only makes each slower.
     pub launches: usize,
+    /// `LONGSHORE_PARALLEL_STOPS`; sixteen a core by default: more that end at once take longer in all.
+    pub stops: usize,
 }
 
 impl Parallel {
     pub(super) fn read(from: &mut Sources<'_>) -> Self {
-        let two_a_core = usize::try_from(host::facts::logical_cpus()).unwrap_or(1).max(1) * 2;
+        let cores = usize::try_from(host::facts::logical_cpus()).unwrap_or(1).max(1);
         let mut limit = |name: &str| {
             let wanted = from.env_int(name)?;
             let limit = usize::try_from(wanted).ok().filter(|limit| *limit > 0);
@@ -23,8 +25,9 @@ impl Parallel {
             limit
         };
         Self {
-            pulls: limit("LONGSHORE_PARALLEL_PULLS").unwrap_or(two_a_core),
-            launches: limit("LONGSHORE_PARALLEL_LAUNCHES").unwrap_or(two_a_core),
+            pulls: limit("LONGSHORE_PARALLEL_PULLS").unwrap_or(2 * cores),
+            launches: limit("LONGSHORE_PARALLEL_LAUNCHES").unwrap_or(2 * cores),
+            stops: limit("LONGSHORE_PARALLEL_STOPS").unwrap_or(16 * cores),
         }
     }
 }

@@ -96,9 +96,9 @@ fn defaults() {
     let (mut config, warnings) = load("").unwrap();
     assert_eq!(warnings, []);
     // The machine's own number of cores decides these.
-    let two_a_core = usize::try_from(host::facts::logical_cpus()).unwrap() * 2;
-    assert_eq!((config.parallel.pulls, config.parallel.launches), (two_a_core, two_a_core));
-    config.parallel = super::Parallel { pulls: 4, launches: 4 };
+    let cores = usize::try_from(host::facts::logical_cpus()).unwrap();
+    assert_eq!(config.parallel, super::Parallel { pulls: 2 * cores, launches: 2 * cores, stops: 16 * cores });
+    config.parallel = super::Parallel { pulls: 4, launches: 4, stops: 32 };
     expect![[r#"
         identity.cluster: None
         identity.endpoint: None
@@ -218,6 +218,7 @@ fn defaults() {
         logging.rollover.keep: 24
         parallel.pulls: 4
         parallel.launches: 4
+        parallel.stops: 32
         proxy.http: None
         proxy.https: None
         proxy.no_proxy: None
@@ -400,8 +401,8 @@ fn every_variable_that_is_read_is_known() {
 #[test]
 fn limits_on_parallel_work_are_at_least_one() {
     let limits = |lines: &str| load(lines).unwrap().0.parallel;
-    let chosen = limits("LONGSHORE_PARALLEL_PULLS=1\nLONGSHORE_PARALLEL_LAUNCHES=9");
-    assert_eq!((chosen.pulls, chosen.launches), (1, 9));
+    let chosen = limits("LONGSHORE_PARALLEL_PULLS=1\nLONGSHORE_PARALLEL_LAUNCHES=9\nLONGSHORE_PARALLEL_STOPS=7");
+    assert_eq!((chosen.pulls, chosen.launches, chosen.stops), (1, 9, 7));
     let (config, warnings) = load("LONGSHORE_PARALLEL_PULLS=-1").unwrap();
     assert_eq!(config.parallel.pulls, limits("").pulls);
     assert_eq!(warnings[0].text, "LONGSHORE_PARALLEL_PULLS must be at least 1; using the default");

@@ -1,0 +1,256 @@
+//! Effects of which only so many run at once, since more would only make each slower.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::core::{Core, Route, Timer};
+use crate::effect::{Effect, EffectId};
+use crate::step::Step;
+use crate::time::{Mono, Now};
+
+/// How long an effect counts against the limit: a few stuck calls hold back nobody.
+const LEASE: Duration = Duration::from_secs(5);
+/// Containers that take their time to end cost the Engine nothing. When none has ended for so long, all that wait
+/// for their signal get it.
+const NO_END: Duration = Duration::from_millis(500);
+/// No container waits longer than this for its signal.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What kind of effect waits for a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Creates and starts.
+    Launch,
+    /// The Engine's work is the clean-up after an end, so as many as can end at once get their signal.
+    Stop,
+}
+
+/// The slots for one kind of effect.
+#[derive(Debug)]
+pub struct Slots {
+    limit: usize,
+    running: BTreeSet<EffectId>,
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: EffectId,
+    effect: Effect,
+    since: Mono,
+}
+
+impl Slots {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), running: BTreeSet::new(), waiting: VecDeque::new() }
+    }
+
+    /// Since when the first in line waits.
+    pub fn waiting_since(&self) -> Option<Mono> {
+        self.waiting.front().map(|waiting| waiting.since)
+    }
+
+    fn is_waiting(&self, id: EffectId) -> bool {
+        self.waiting.iter().any(|waiting| waiting.id == id)
+    }
+}
+
+impl Core {
+    /// Asks for an effect as soon as there is a slot for it.
+    pub fn ask_in_turn(&mut self, step: &mut Step, now: Now, turn: Turn, route: Route, effect: Effect) -> EffectId {
+        let id = self.expect(route);
+        self.slots(turn).waiting.push_back(Waiting { id, effect, since: now.mono });
+        self.fill_slots(step, now, turn);
+        if turn == Turn::Stop && !self.stops.waiting.is_empty() {
+            self.set_no_later(Timer::Stops, now.mono + NO_END);
+        }
+        id
+    }
+
+    /// Takes back an effect that still waits for a slot. `false`: it is out already.
+    pub fn recall(&mut self, id: EffectId) -> bool {
+        let Some(turn) = [Turn::Launch, Turn::Stop].into_iter().find(|turn| self.slots(*turn).is_waiting(id)) else {
+            return false;
+        };
+        self.slots(turn).waiting.retain(|waiting| waiting.id != id);
+        self.forget_route(id);
+        self.stops_wait_no_more();
+        true
+    }
+
+    /// Lets a stop go that still waits for a slot.
+    pub(crate) fn hasten(&mut self, id: EffectId, step: &mut Step, now: Now) {
+        if let Some(at) = self.stops.waiting.iter().position(|waiting| waiting.id == id)
+            && let Some(next) = self.stops.waiting.remove(at)
+        {
+            self.let_go(step, now, Turn::Stop, next);
+            self.stops_wait_no_more();
+        }
+    }
+
+    /// An effect was answered.
+    pub(crate) fn slot_is_free(&mut self, id: EffectId, step: &mut Step, now: Now) {
+        let is_stop = self.stops.running.contains(&id);
+        self.release_slot(id, step, now);
+        if is_stop && let Some(first) = self.stops.waiting.front() {
+            let latest = first.since + LONGEST_WAIT;
+            self.set(Timer::Stops, latest.min(now.mono + NO_END));
+        }
+    }
+
+    /// An effect counts no more: it was answered, or its lease is over.
+    pub(crate) fn release_slot(&mut self, id: EffectId, step: &mut Step, now: Now) {
+        for turn in [Turn::Launch, Turn::Stop] {
+            if self.slots(turn).running.remove(&id) {
+                self.clear(&Timer::Lease(id));
+                self.fill_slots(step, now, turn);
+            }
+        }
+    }
+
+    /// No container ended for a while, or one has waited long enough: all get their signal.
+    pub(crate) fn let_stops_go(&mut self, step: &mut Step, now: Now) {
+        while let Some(next) = self.stops.waiting.pop_front() {
+            self.let_go(step, now, Turn::Stop, next);
+        }
+    }
+
+    fn slots(&mut self, turn: Turn) -> &mut Slots {
+        match turn {
+            Turn::Launch => &mut self.launches,
+            Turn::Stop => &mut self.stops,
+        }
+    }
+
+    fn fill_slots(&mut self, step: &mut Step, now: Now, turn: Turn) {
+        while self.slots(turn).running.len() < self.slots(turn).limit {
+            let Some(next) = self.slots(turn).waiting.pop_front() else { break };
+            self.let_go(step, now, turn, next);
+        }
+        self.stops_wait_no_more();
+    }
+
+    fn let_go(&mut self, step: &mut Step, now: Now, turn: Turn, Waiting { id, effect, .. }: Waiting) {
+        self.slots(turn).running.insert(id);
+        self.set(Timer::Lease(id), now.mono + LEASE);
+        step.effects.push((id, effect));
+    }
+
+    fn stops_wait_no_more(&mut self) {
+        if self.stops.waiting.is_empty() {
+            self.clear(&Timer::Stops);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::EngineConfig;
+
+    struct Line {
+        core: Core,
+        now: Now,
+    }
+
+    impl Line {
+        fn new() -> Self {
+            let config = EngineConfig { parallel_launches: 1, parallel_stops: 2, ..EngineConfig::default() };
+            Self {
+                core: Core::new(config, 1),
+                now: Now { mono: Mono(Duration::ZERO), wall: "2026-01-01T00:00:00Z".parse().unwrap() },
+            }
+        }
+
+        /// Asks; true when the effect went out at once.
+        fn ask(&mut self, turn: Turn) -> (EffectId, bool) {
+            let mut step = Step::default();
+            let effect = Effect::Ping { deadline: Duration::ZERO };
+            let id = self.core.ask_in_turn(&mut step, self.now, turn, Route::Nobody, effect);
+            (id, !step.effects.is_empty())
+        }
+
+        /// Answers an effect, and tells what that let go.
+        fn answer(&mut self, id: EffectId) -> Vec<EffectId> {
+            let mut step = Step::default();
+            assert_eq!(self.core.answered(id, &mut step, self.now), Some(Route::Nobody));
+            step.effects.into_iter().map(|(id, _)| id).collect()
+        }
+
+        /// Lets time pass, as the engine does, and tells what went out.
+        fn pass(&mut self, millis: u64) -> Vec<EffectId> {
+            let mut step = Step::default();
+            self.now.mono = self.now.mono + Duration::from_millis(millis);
+            while let Some(timer) = self.core.next_due(self.now.mono) {
+                match timer {
+                    Timer::Stops => self.core.let_stops_go(&mut step, self.now),
+                    Timer::Lease(id) => self.core.release_slot(id, &mut step, self.now),
+                    other => panic!("{other:?}"),
+                }
+            }
+            step.effects.into_iter().map(|(id, _)| id).collect()
+        }
+    }
+
+    #[test]
+    fn stops_take_turns_while_containers_end() {
+        let mut line = Line::new();
+        let ids: Vec<EffectId> = (0..5).map(|_| line.ask(Turn::Stop).0).collect();
+        assert_eq!(line.pass(400), []);
+        assert_eq!(line.answer(ids[0]), [ids[2]]);
+        assert_eq!(line.pass(400), []);
+        assert_eq!(line.answer(ids[2]), [ids[3]]);
+        assert_eq!(line.answer(ids[1]), [ids[4]]);
+        assert_eq!(line.answer(ids[3]), []);
+        assert_eq!(line.answer(ids[4]), []);
+        assert_eq!(line.core.deadline(), None);
+    }
+
+    #[test]
+    fn containers_that_take_their_time_hold_back_no_signal() {
+        let mut line = Line::new();
+        let ids: Vec<EffectId> = (0..6).map(|_| line.ask(Turn::Stop).0).collect();
+        assert_eq!(line.pass(300), []);
+        assert_eq!(line.answer(ids[0]), [ids[2]]);
+        assert_eq!(line.pass(499), []);
+        assert_eq!(line.pass(1), ids[3..]);
+    }
+
+    #[test]
+    fn no_stop_waits_for_more_than_five_seconds() {
+        let mut line = Line::new();
+        let ids: Vec<EffectId> = (0..40).map(|_| line.ask(Turn::Stop).0).collect();
+        for (number, id) in ids.iter().enumerate().take(16) {
+            assert_eq!(line.pass(300), []);
+            assert_eq!(line.answer(*id), [ids[number + 2]]);
+        }
+        assert_eq!(line.pass(200), ids[18..]);
+    }
+
+    #[test]
+    fn a_stop_goes_at_once_when_its_container_has_ended() {
+        let mut line = Line::new();
+        let ids: Vec<EffectId> = (0..3).map(|_| line.ask(Turn::Stop).0).collect();
+        let mut step = Step::default();
+        line.core.hasten(ids[2], &mut step, line.now);
+        assert_eq!(step.effects[0].0, ids[2]);
+        assert!(!line.core.has_timer(&Timer::Stops));
+    }
+
+    #[test]
+    fn launches_wait_for_launches_alone() {
+        let mut line = Line::new();
+        let (first, is_out) = line.ask(Turn::Launch);
+        assert!(is_out);
+        assert!(line.ask(Turn::Stop).1);
+        let (second, is_out) = line.ask(Turn::Launch);
+        assert!(!is_out);
+        let (third, _) = line.ask(Turn::Launch);
+        assert!(line.core.recall(second));
+        assert!(!line.core.recall(first));
+        assert_eq!(line.answer(first), [third]);
+        // A lease is over: the next one does not wait for a call that is stuck.
+        let (fourth, _) = line.ask(Turn::Launch);
+        assert_eq!(line.pass(5000), [fourth]);
+    }
+}
