@@ -88,8 +88,10 @@ pub(crate) struct Lease {
     ask_at: i64,
     /// Attempts in a row that failed.
     failures: u32,
-    /// When what the shell holds ends; `None` while it holds nothing.
+    /// When what the shell holds ends; `None` while it holds nothing that is still valid.
     expires: Option<i64>,
+    /// The shell held something once, so that the agent may have the task, and a refresh that fails must not end it.
+    was_held: bool,
     /// The agent has what the shell holds.
     is_delivered: bool,
     sent: Option<Sent>,
@@ -194,7 +196,8 @@ impl Plane {
         match outcome {
             Ok(granted) => {
                 let expires = granted.expires.as_millisecond();
-                let is_refresh = lease.expires.replace(expires).is_some();
+                lease.expires = Some(expires);
+                let is_refresh = std::mem::replace(&mut lease.was_held, true);
                 let life = (expires - at).max(0);
                 lease.ask_at = (expires - (life / 4).min(MARGIN_MAX_MS)).max(at + PAUSE_MS);
                 lease.failures = 0;
@@ -216,8 +219,7 @@ impl Plane {
             Err(refused) => {
                 lease.failures += 1;
                 let failures = lease.failures;
-                let may_start =
-                    lease.expires.is_some() || self.tasks.get(arn).is_some_and(|t| t.acknowledged.is_some());
+                let may_start = lease.was_held || self.tasks.get(arn).is_some_and(|t| t.acknowledged.is_some());
                 if !may_start && (refused.is_final || failures >= ATTEMPTS_MAX) {
                     self.fail_for_role(now, arn, not_assumed(&role_arn, &refused.reason), step);
                     return;
@@ -247,7 +249,7 @@ impl Plane {
         self.stop_now(now, arn, step);
     }
 
-    /// Whether nothing keeps a task from its agent: the shell holds credentials of all its roles.
+    /// Whether nothing keeps a task from its agent: the shell holds valid credentials of all its roles.
     pub(crate) fn has_credentials(&self, arn: &str) -> bool {
         let Some(task) = self.tasks.get(arn) else { return false };
         let mut leases = task.roles.iter().map(|role| self.leases.get(&(arn.to_owned(), role.kind)));
@@ -289,10 +291,12 @@ impl Plane {
         }
     }
 
-    /// Asks the shell for what is due, and sends agents what is new for tasks that they have.
+    /// Lets go of what has expired, asks the shell for what is due, and sends agents what is new for tasks that they
+    /// have.
     pub(crate) fn tend_credentials(&mut self, now: EpochSeconds, step: &mut Step) {
         let at = now.as_millis();
         for ((arn, kind), lease) in &mut self.leases {
+            lease.expires = lease.expires.filter(|expires| *expires > at);
             if lease.is_asked || lease.ask_at > at {
                 continue;
             }

@@ -213,6 +213,45 @@ fn a_refresh_that_fails_ends_no_task_and_goes_on() {
 }
 
 #[test]
+fn what_has_expired_is_not_sent() {
+    let (mut lab, instance, session) = Lab::with_roles();
+    let (owed, _) = lab.run_with_role();
+    lab.answer(&owed, Ok(3600));
+    assert_eq!(lab.received("PayloadMessage").len(), 1);
+    // Its agent goes without having acknowledged.
+    lab.handle(Event::Closed { session });
+    assert_eq!(lab.wishes_later(2700), obtain(&owed, Some("id-1")));
+    lab.answer(&owed, Err(("gone", true)));
+    assert_eq!(lab.wishes_later(899), obtain(&owed, Some("id-1")));
+    lab.later(1);
+    lab.connect(Channel::Acs, &instance).unwrap();
+    assert_eq!(lab.received("PayloadMessage").len(), 0, "the end has come");
+    lab.answer(&owed, Err(("gone", true)));
+    assert_eq!(lab.received("PayloadMessage").len(), 0);
+    assert_eq!(lab.task(&owed)["desiredStatus"], "RUNNING", "the agent may have it");
+    assert_eq!((lab.wishes_later(29), lab.wishes_later(1)), (vec![], obtain(&owed, Some("id-1"))));
+    lab.answer(&owed, Ok(3600));
+    assert_eq!(lab.received("PayloadMessage").len(), 1);
+}
+
+#[test]
+fn a_new_agent_is_not_sent_what_has_expired() {
+    let (mut lab, instance, session, task) = Lab::with_held_role(3600);
+    lab.handle(Event::Closed { session });
+    lab.later(3600);
+    lab.answer(&task, Err(("gone", true)));
+    let query = [("containerInstanceArn", instance.as_str()), ("sendCredentials", "true")];
+    let query = query.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let step = lab.handle(Event::Connected { session: SessionId(50), channel: Channel::Acs, query });
+    step.reply.unwrap().unwrap();
+    assert_eq!(lab.received("IAMRoleCredentialsMessage").len(), 0);
+    let deadline = lab.plane.deadline().unwrap().as_millisecond();
+    assert!(deadline > lab.now, "nothing may wait in the past");
+    lab.answer(&task, Ok(3600));
+    assert_eq!(lab.received("IAMRoleCredentialsMessage").len(), 1);
+}
+
+#[test]
 fn new_agents_and_new_planes_get_what_live_tasks_had() {
     let (mut lab, instance, session, task) = Lab::with_held_role(36_000);
 
