@@ -1,16 +1,18 @@
 //! Names of things as types, so that a task's ARN cannot be passed where a Docker id is wanted.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
+        #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(from = "String")]
+        pub struct $name(Arc<str>);
 
         impl $name {
-            pub fn new(text: impl Into<String>) -> Self {
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 
@@ -31,13 +33,19 @@ macro_rules! name {
 
         impl From<&str> for $name {
             fn from(text: &str) -> Self {
-                Self(text.to_owned())
+                Self(text.into())
             }
         }
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
-                Self(text)
+                Self(text.into())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -90,7 +98,7 @@ name! {
 impl TaskArn {
     /// The last segment of the ARN (spec 20 §9.1).
     pub fn task_id(&self) -> TaskId {
-        TaskId(self.0.rsplit('/').next().unwrap_or_default().to_owned())
+        TaskId(self.0.rsplit('/').next().unwrap_or_default().into())
     }
 }
 
@@ -133,7 +141,7 @@ impl ImageRef {
 
     /// `name@digest`: what is pulled once the digest is known (spec 20 §5.3).
     pub fn at(&self, digest: &Digest) -> ImageRef {
-        ImageRef(format!("{}@{digest}", self.repository()))
+        ImageRef::new(format!("{}@{digest}", self.repository()))
     }
 
     /// The repository's name in full, so that `nginx` and `docker.io/library/nginx` compare equal.
