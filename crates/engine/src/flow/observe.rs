@@ -49,8 +49,9 @@ impl Task {
             return;
         }
         match container.work.as_ref().map(|w| w.stage) {
-            // A stop is followed by an inspection of its own, which will see it.
-            Some(Stage::Stop(_) | Stage::StopInspect(_) | Stage::StopPing(_) | Stage::StopPause { .. }) => {}
+            // A stop is followed by an inspection of its own, which will see it; there is no more reason to wait for it.
+            Some(Stage::Stop(effect)) => cx.core.hasten(effect, cx.step, cx.now),
+            Some(Stage::StopInspect(_) | Stage::StopPing(_) | Stage::StopPause { .. }) => {}
             Some(_) => container.seen_end = Some(exit_code.or(container.seen_end.flatten())),
             None => self.observe(cx, index, exit_code, true),
         }
