@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod daemon;
 pub mod engine;
+pub mod imds;
 pub mod payload;
 pub mod plane;
 pub mod proof;
@@ -22,6 +23,7 @@ pub use bench::{Bench, Setup};
 pub use daemon::{Daemon, Network};
 pub use engine::Engine;
 pub use ids::hex;
+pub use imds::Imds;
 pub use plane::Plane;
 
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! A scripted control plane: it answers the ECS API's agent calls and the two websockets on one loopback port, notes
 //! all that the agent says, and says what the test tells it to.
 
-mod http;
+pub(crate) mod http;
 mod socket;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

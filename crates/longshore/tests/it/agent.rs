@@ -1,6 +1,7 @@
 //! The agent as the control plane sees it: scenarios through a scripted control plane. The facts are those of the
 //! reference agent (chapters 10 and 20 of the specification); where ours are better, the test says so.
 
+mod another_instance;
 mod churn;
 mod cleanup;
 mod created;
