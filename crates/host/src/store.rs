@@ -28,6 +28,9 @@ pub const FORMAT_VERSION: i64 = 1;
 /// How long a statement waits for somebody who reads the file with another tool.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What every SQLite file begins with.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
 /// One change to one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
@@ -60,7 +63,7 @@ pub enum StoreError {
     Held { path: PathBuf, pid: Option<u32> },
     #[error("{path} has format {found}, this program knows up to {known}; it was left as it is", path = path.display())]
     Newer { path: PathBuf, found: i64, known: i64 },
-    #[error("{path} is not a store of kind {expected}: {found}; it was left as it is", path = path.display())]
+    #[error("{path} is not a store of kind {expected}: {found}; it was left as it is: move it away, or choose another data directory", path = path.display())]
     Foreign { path: PathBuf, expected: String, found: String },
     #[error("cannot {action} {path}", path = path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
@@ -83,8 +86,8 @@ pub struct Store {
 impl Store {
     /// Opens the store at `path`, making it (mode 0600, missing directories 0700) where there is none.
     ///
-    /// `kind` says whose rows these are (`agent`, `plane`); a file of another kind is refused. A file that is
-    /// no database, or a damaged one, is renamed to `<name>.corrupt-<unix seconds>` and a fresh one takes its place.
+    /// `kind` says whose rows these are (`agent`, `plane`); a file of another kind, and what is no SQLite database, is
+    /// refused. A damaged store is renamed to `<name>.corrupt-<unix seconds>` and a fresh one takes its place.
     ///
     /// # Errors
     /// Another process holds the store, the file is newer or of a foreign kind, or the disk says no.
@@ -209,7 +212,7 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Looks at the first bytes, which tell a store from the reference agent's database and from rubbish.
+/// Looks at the first bytes, which tell a store from the reference agent's database and from files of other programs.
 fn examine_header(path: &Path, kind: &str) -> Result<Header, StoreError> {
     let failed = |source| StoreError::Io { action: "read", path: path.to_owned(), source };
     let mut head = Vec::with_capacity(32);
@@ -231,7 +234,18 @@ fn examine_header(path: &Path, kind: &str) -> Result<Header, StoreError> {
             found: "it is a bbolt database, as the Amazon ECS agent writes it".to_owned(),
         });
     }
-    Ok(if head.starts_with(b"SQLite format 3\0") { Header::Plausible } else { Header::Damaged })
+    // A crash may leave zeros, or less than was written, of what was a store; nothing else of ours begins otherwise.
+    if head.starts_with(MAGIC) {
+        Ok(Header::Plausible)
+    } else if MAGIC.starts_with(&head) || head.iter().all(|byte| *byte == 0) {
+        Ok(Header::Damaged)
+    } else {
+        Err(StoreError::Foreign {
+            path: path.to_owned(),
+            expected: kind.to_owned(),
+            found: "it is no SQLite database".to_owned(),
+        })
+    }
 }
 
 /// Opens the file, verifies it, and gives a new one its tables.

@@ -189,11 +189,30 @@ fn check_set_aside(place: &Place) {
 }
 
 #[test]
-fn rubbish_is_set_aside() {
-    let place = Place::new();
-    std::fs::create_dir_all(place.path().parent().unwrap()).unwrap();
-    std::fs::write(place.path(), b"not a database at all".repeat(400)).unwrap();
-    check_set_aside(&place);
+fn what_is_no_database_is_refused_and_kept() {
+    let text = b"not a database at all".repeat(400);
+    let begun_with_zeros = [&[0; 8][..], b"some other program's file"].concat();
+    for content in [&text[..], b"x", b"SQLite format 2\0", b"SQLite format 3 is what we write", &begun_with_zeros] {
+        let place = Place::new();
+        std::fs::create_dir_all(place.path().parent().unwrap()).unwrap();
+        std::fs::write(place.path(), content).unwrap();
+        let error = place.refused();
+        assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains("it is no SQLite database; it was left as it is"), "{error}");
+        assert_eq!(std::fs::read(place.path()).unwrap(), content);
+        assert_eq!(place.names(), ["agent.sqlite", "agent.sqlite.lock"]);
+    }
+}
+
+/// What a file system may leave of a store when the power fails.
+#[test]
+fn remains_of_a_store_are_set_aside() {
+    for content in [&[0; 4096][..], &[0; 3], b"SQLite", b"SQLite format 3\0", b"SQLite format 3\0and then nonsense"] {
+        let place = Place::new();
+        std::fs::create_dir_all(place.path().parent().unwrap()).unwrap();
+        std::fs::write(place.path(), content).unwrap();
+        check_set_aside(&place);
+    }
 }
 
 #[test]
@@ -229,7 +248,7 @@ fn two_damaged_files_in_one_second_are_both_kept() {
     let place = Place::new();
     std::fs::create_dir_all(place.path().parent().unwrap()).unwrap();
     for _ in 0..3 {
-        std::fs::write(place.path(), b"rubbish").unwrap();
+        std::fs::write(place.path(), [0; 100]).unwrap();
         place.open();
     }
     assert_eq!(place.names().iter().filter(|name| name.contains(".corrupt-")).count(), 3);

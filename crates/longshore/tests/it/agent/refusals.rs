@@ -46,20 +46,34 @@ fn corrupt_store_is_set_aside() -> Result<()> {
     let mut bench = bench(&[])?;
     bench.agent.stop(Signal::Term)?;
     let data = bench.agent.folder().join("data");
-    let is_store = |name: &str| name.ends_with(".db");
-    let store = std::fs::read_dir(&data)?
-        .filter_map(|file| Some(file.ok()?.path()))
-        .find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_store));
-    let store = store.context("the agent left no store")?;
-    std::fs::write(&store, "this is no database, and long enough to be looked at as one ".repeat(200))?;
+    let store = data.join("longshore.db");
+    let damaged = [&std::fs::read(&store)?[..16], &b"no page of a database ".repeat(500)].concat();
+    std::fs::write(&store, &damaged)?;
     bench.agent.start()?;
     bench.agent.ready(&bench.plane, SOON)?;
     let said = bench.agent.log() + &bench.agent.output();
     assert!(said.contains("kept aside") || said.contains("set aside"), "{said}");
     let kept = std::fs::read_dir(&data)?.filter_map(|file| std::fs::read(file.ok()?.path()).ok());
-    assert!(kept.into_iter().any(|content| content.starts_with(b"this is no database")), "the old file is gone");
+    assert!(kept.into_iter().any(|content| content == damaged), "the old file is gone");
     let task = bench.run(&[bench.shell("main", "exit 0", json!({}))])?;
     bench.until(&task, "STOPPED")?;
+    Ok(())
+}
+
+#[test]
+fn foreign_store_is_refused() -> Result<()> {
+    let mut bench = prepared(&[])?;
+    let data = bench.agent.folder().join("data");
+    std::fs::create_dir_all(&data)?;
+    let content = "notes of somebody, under a name that we happen to use";
+    std::fs::write(data.join("longshore.db"), content)?;
+    bench.agent.start()?;
+    assert_eq!(bench.agent.ended(SOON)?.code(), Some(5));
+    let said = bench.agent.output();
+    assert!(said.contains("longshore.db is not a store of kind agent: it is no SQLite database"), "{said}");
+    assert_eq!(std::fs::read_to_string(data.join("longshore.db"))?, content);
+    let names = std::fs::read_dir(&data)?.filter_map(|file| file.ok()?.file_name().into_string().ok());
+    assert_eq!(names.filter(|name| name.contains("corrupt")).count(), 0);
     Ok(())
 }
 

@@ -128,11 +128,12 @@ fn a_corrupt_store_is_set_aside() -> Result<()> {
     let home = Home::new()?;
     let mut local = home.local()?;
     assert_eq!(local.stop(Signal::Term)?, Some(0));
-    let nonsense = "this is no database, and long enough to be looked at as one ".repeat(200);
-    std::fs::write(home.data().join("plane.db"), &nonsense)?;
+    let store = home.data().join("plane.db");
+    let damaged = [&std::fs::read(&store)?[..16], &b"no page of a database ".repeat(500)].concat();
+    std::fs::write(&store, &damaged)?;
     let mut local = home.local()?;
     let kept = std::fs::read_dir(home.data())?.filter_map(|file| std::fs::read(file.ok()?.path()).ok());
-    assert!(kept.into_iter().any(|content| content == nonsense.as_bytes()), "the old file is gone");
+    assert!(kept.into_iter().any(|content| content == damaged), "the old file is gone");
     let log = std::fs::read_to_string(home.data().join("log/agent.log"))?;
     assert!(log.contains("set aside") || log.contains("kept aside"), "{log}");
     assert_eq!(local.stop(Signal::Term)?, Some(0));
