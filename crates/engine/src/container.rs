@@ -21,6 +21,8 @@ pub use work::{Doubt, Observation, Stage, Work};
 use std::sync::Arc;
 use std::time::Duration;
 
+use wire::ids::ImageRef;
+
 use crate::status::ContainerStatus;
 
 /// One container of a task.
@@ -138,6 +140,12 @@ impl Container {
         !self.definition.kind.is_internal()
             && self.state.image_digest.is_some()
             && self.definition.image.digest().is_none()
+    }
+
+    /// What is pulled for it, while it waits for a pull.
+    pub fn pull_reference(&self) -> Option<ImageRef> {
+        let is_pulling = self.work.as_ref().is_some_and(|work| work.stage == Stage::Pull);
+        is_pulling.then(|| crate::image::pull_reference(&self.definition.image, self.state.image_digest.as_ref()))
     }
 
     /// How long the Engine waits between TERM and KILL.

@@ -9,4 +9,5 @@ pub use cleanup::{Collection, CollectionEntry, Holder, ImageAnswer, ImageReport,
 pub use fetch::{FetchKey, ImageFacts, Pull, PullResult, PullStage, Resolution, ResolutionResult, ResolutionStage};
 pub(crate) use fetch::{pull_backoff, resolution_backoff};
 pub use name::FullName;
+pub(crate) use name::pull_reference;
 pub use record::{ImageRecord, Images};

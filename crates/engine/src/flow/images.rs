@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::ids::{Digest, ImageRef, TaskId};
+use wire::ids::{ImageRef, TaskId};
 
 use super::Cx;
 use crate::config::PullBehavior;
@@ -14,6 +14,7 @@ use crate::event::{Failure, FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::image::{
     FetchKey, ImageFacts, Images, Pull, PullResult, PullStage, Resolution, ResolutionResult, ResolutionStage,
+    pull_reference,
 };
 use crate::status::ContainerStatus;
 use crate::step::Step;
@@ -524,15 +525,6 @@ impl Core {
     }
 }
 
-/// What the pull asks for: by digest where it is known, else by tag (spec 20 §5.3).
-fn pull_reference(image: &ImageRef, digest: Option<&Digest>) -> ImageRef {
-    match digest {
-        Some(digest) => image.at(digest),
-        None if image.tag().is_none() => ImageRef::new(format!("{image}:latest")),
-        None => image.clone(),
-    }
-}
-
 fn is_final(failure: &Failure) -> bool {
     matches!(failure.kind, FailureKind::NotFound | FailureKind::Denied | FailureKind::Invalid)
         || ["manifest unknown", "not found", "denied", "does not exist"].iter().any(|part| failure.text.contains(part))
@@ -551,3 +543,6 @@ fn pull_error(failure: &Failure, key: &FetchKey, pulls: &crate::config::Pulls) -
     };
     NamedError::new(name, text::pull_failure(&failure.text, key.image.as_str()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Names of images in full, so that two spellings of one name are equal.
 
-use wire::ids::ImageRef;
+use wire::ids::{Digest, ImageRef};
 
 /// `docker.io/library/nginx:latest` for `nginx`; with `@` and the digest where the name has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,15 @@ impl FullName {
 /// The repository in full, of a name with a tag or a digest.
 pub(crate) fn repository(text: &str) -> String {
     ImageRef::from(text).normalized_repository()
+}
+
+/// What the pull asks for: by digest where it is known, else by tag (spec 20 §5.3).
+pub(crate) fn pull_reference(image: &ImageRef, digest: Option<&Digest>) -> ImageRef {
+    match digest {
+        Some(digest) => image.at(digest),
+        None if image.tag().is_none() => ImageRef::new(format!("{image}:latest")),
+        None => image.clone(),
+    }
 }
 
 /// `sha256:…` of `name@sha256:…`.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use engine::InstanceView;
+use engine::container::Container;
 use engine::fact::{Level, Note};
 use engine::task::Task;
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ pub(crate) struct Published(Arc<Inner>);
 struct Inner {
     tasks: RwLock<BTreeMap<TaskId, Arc<Task>>>,
     instance: RwLock<Option<Arc<InstanceView>>>,
+    /// By what is pulled, which is mostly a digest and not the name that a container has for it.
     pulls: RwLock<BTreeMap<String, Arc<PullProgress>>>,
     recent: RwLock<VecDeque<Arc<Fact>>>,
     facts: broadcast::Sender<Arc<Fact>>,
@@ -110,9 +112,10 @@ impl Published {
         self.0.instance.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The pull of an image that is under way, by its reference.
-    pub(crate) fn pull(&self, image: &str) -> Option<Arc<PullProgress>> {
-        self.0.pulls.read().unwrap_or_else(PoisonError::into_inner).get(image).cloned()
+    /// The pull that a container waits for, once the Engine has told of it.
+    pub(crate) fn pull_for(&self, container: &Container) -> Option<Arc<PullProgress>> {
+        let pulled = container.pull_reference()?;
+        self.0.pulls.read().unwrap_or_else(PoisonError::into_inner).get(pulled.as_str()).cloned()
     }
 
     /// How many pulls are under way.
@@ -139,7 +142,7 @@ impl Published {
         self.0.way_in.send_replace(view);
     }
 
-    pub(super) fn set_tasks(&self, changes: Vec<(TaskId, Option<Arc<Task>>)>) {
+    pub(crate) fn set_tasks(&self, changes: Vec<(TaskId, Option<Arc<Task>>)>) {
         if changes.is_empty() {
             return;
         }
@@ -159,7 +162,7 @@ impl Published {
         }
     }
 
-    pub(super) fn set_layer(&self, image: &str, layer: &str, progress: LayerProgress) {
+    pub(crate) fn set_layer(&self, image: &str, layer: &str, progress: LayerProgress) {
         let mut pulls = self.0.pulls.write().unwrap_or_else(PoisonError::into_inner);
         let pull = pulls.entry(image.to_owned()).or_default();
         Arc::make_mut(pull).layers.insert(layer.to_owned(), progress);

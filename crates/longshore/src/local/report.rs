@@ -342,7 +342,7 @@ fn container_report(context: &Context<'_>, container: &Container) -> ContainerRe
         since: since(work.since),
         attempt: work.attempt,
     });
-    let pull = context.published.pull(definition.image.as_str()).filter(|_| container.work.is_some()).map(|pull| {
+    let pull = context.published.pull_for(container).map(|pull| {
         let layer = |(id, layer): (&String, &crate::agent::published::LayerProgress)| LayerReport {
             id: id.clone(),
             status: layer.status.clone(),

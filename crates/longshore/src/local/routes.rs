@@ -22,7 +22,6 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use engine::container::Stage;
 use engine::task::Task;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -211,11 +210,10 @@ impl Follower {
     fn look_at_pulls(&mut self) {
         let mut now = BTreeMap::new();
         for task in self.view.published.tasks() {
-            let pulling = task.containers.iter().filter(|c| c.work.as_ref().is_some_and(|w| w.stage == Stage::Pull));
-            for container in pulling {
-                let image = container.definition.image.as_str();
-                if let Some(pull) = self.view.published.pull(image) {
-                    now.insert(image.to_owned(), serde_json::to_value(&*pull).unwrap_or_default());
+            for container in &task.containers {
+                if let Some(pull) = self.view.published.pull_for(container) {
+                    let image = container.definition.image.to_string();
+                    now.insert(image, serde_json::to_value(&*pull).unwrap_or_default());
                 }
             }
         }

@@ -1,17 +1,24 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
+use engine::container::{Stage, Work};
+use engine::rng::Rng;
+use engine::task::Task;
+use engine::{Engine, EngineConfig, Mono, StoredRow};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use wire::ids::TaskId;
 
 use super::home::{Home, Running};
-use super::report::TaskReport;
+use super::report::{LayerReport, PullReport, TaskReport};
 use super::settings::overlay;
 use super::*;
+use crate::agent::published::LayerProgress;
 use crate::cli::Client;
 use crate::plane::Surroundings;
 
@@ -111,6 +118,7 @@ fn a_second_one_on_a_data_directory_is_told_who_is_there() {
 /// The routes on a control plane without an agent of ours.
 struct Served {
     client: Client,
+    published: Published,
     endpoint: String,
     shutdown: CancellationToken,
 }
@@ -123,8 +131,9 @@ impl Served {
         let settings = plane::Settings::local(&endpoint, 1);
         let (handle, _) =
             crate::plane::open(Storage::Memory, settings, Surroundings::none(), shutdown.clone()).unwrap();
+        let published = Published::new();
         let view = routes::View {
-            published: Published::new(),
+            published: published.clone(),
             plane: handle.clone(),
             cluster: "default".into(),
             began: Instant::now(),
@@ -133,7 +142,7 @@ impl Served {
         tokio::spawn(crate::plane::serve(listener, handle, routes::router(view), shutdown.clone()));
         let client = Client::new(&endpoint).unwrap();
         client.call("CreateCluster", &json!({})).await.unwrap();
-        Self { client, endpoint, shutdown }
+        Self { client, published, endpoint, shutdown }
     }
 
     /// An instance with a session that is open while the answer lives.
@@ -183,6 +192,46 @@ async fn routes_tell_of_tasks_that_only_the_control_plane_knows() {
 
     let missing = client.get::<Value>("/longshore/v1/tasks/none").await.unwrap_err();
     assert_eq!(missing.to_string(), "There is no task 'none'.");
+    served.shutdown.cancel();
+}
+
+/// A task whose container waits for the pull of `r:5000/web:2`, of which the digest is known.
+fn pulling() -> Arc<Task> {
+    let config = EngineConfig::default();
+    let payload = json!({"arn": "arn:aws:ecs:us-east-1:000000000000:task/default/0f", "family": "web", "version": "1",
+        "desiredStatus": "RUNNING", "containers": [{"name": "a", "image": "r:5000/web:2", "essential": true}]});
+    let definition =
+        engine::task::admit(wire::gojson::from_value(payload).unwrap(), &config, &mut Rng::new(1)).unwrap();
+    let row = |table: &str, key: &str, value: String| StoredRow { table: table.into(), key: key.into(), value };
+    let rows = vec![
+        row("task", "0f", serde_json::to_string(&definition).unwrap()),
+        row("task_state", "0f", json!({"desired": "RUNNING", "known": "MANIFEST_PULLED"}).to_string()),
+        row(
+            "container",
+            "0f/a",
+            json!({"desired": "RUNNING", "known": "MANIFEST_PULLED", "image_digest": "sha256:07"}).to_string(),
+        ),
+    ];
+    let mut task = Arc::clone(&Engine::new(config, 1, rows).tasks()[&TaskId::from("0f")]);
+    let container = &mut Arc::make_mut(&mut task).containers[0];
+    container.work = Some(Work { stage: Stage::Pull, since: Mono::default(), attempt: 1 });
+    task
+}
+
+#[tokio::test]
+async fn layers_of_a_pull_are_told_by_the_name_that_the_task_has_for_it() {
+    let served = Served::start().await;
+    let mut lines = served.client.follow("/longshore/v1/facts/stream").await.unwrap();
+    served.published.set_tasks(vec![("0f".into(), Some(pulling()))]);
+    let layer = LayerProgress { status: "Downloading".into(), current: 3, total: 8 };
+    served.published.set_layer("r:5000/web@sha256:07", "77", layer);
+    let task: TaskReport = served.client.get("/longshore/v1/tasks/0f").await.unwrap();
+    let layer = LayerReport { id: "77".into(), status: "Downloading".into(), current: 3, total: 8 };
+    assert_eq!(task.containers[0].pull, Some(PullReport { layers: vec![layer] }));
+    let line = tokio::time::timeout(std::time::Duration::from_secs(10), lines.next()).await.unwrap().unwrap();
+    let line: Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!(line["pull"]["image"], "r:5000/web:2");
+    assert_eq!(line["pull"]["layers"]["77"]["current"], 3);
     served.shutdown.cancel();
 }
 
