@@ -10,6 +10,7 @@ mod find;
 mod goflags;
 mod images;
 mod init;
+mod leftovers;
 mod local;
 mod logs;
 mod ps;

@@ -7,7 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::client::Client;
 use super::text::{self, Paint};
-use super::{Failure, Global, LocalArgs, stop};
+use super::{Failure, Global, LocalArgs, leftovers, stop};
 use crate::agent::published::Fact;
 use crate::local::home::Home;
 use crate::local::report::TaskReport;
@@ -21,6 +21,10 @@ pub(super) async fn execute(global: &Global, args: &LocalArgs) -> Result<u8, Fai
     let mut signals = Signals::new()?;
     let home = Home::choose(global.data_dir.as_deref())?;
     let credentials = Choice::or_from_environment(args.task_credentials.as_ref()).map_err(Failure::usage)?;
+    tokio::select! {
+        () = leftovers::clear() => {}
+        () = signals.next() => return Ok(0),
+    }
     let options = Options { home: home.clone(), port: args.port, is_announced: true, credentials };
     let mut local = tokio::select! {
         started = Local::start(options) => started?,

@@ -18,7 +18,7 @@ use super::local::Signals;
 use super::logs::Printer;
 use super::pump::{Line, Pump, Wish};
 use super::temporary::{self, Temporary};
-use super::{Failure, Global, RunArgs, stop, text};
+use super::{Failure, Global, RunArgs, leftovers, stop, text};
 use crate::local::report::TaskReport;
 use crate::plane::roles::Choice;
 use outcome::Outcome;
@@ -40,6 +40,11 @@ const INTERRUPTED: u8 = 130;
 pub(super) async fn execute(global: &Global, args: &RunArgs) -> Result<u8, Failure> {
     let target = Target::read(&args.target)?;
     let mut signals = Signals::new()?;
+    // First, since the task may want what they hold: a port, memory.
+    tokio::select! {
+        () = leftovers::clear() => {}
+        () = signals.next() => return Ok(INTERRUPTED),
+    }
     if let Some(connected) = connect::find(global).await? {
         if args.task_credentials.is_some() {
             return Err(Failure::usage("--task-credentials is for a control plane of its own, and one runs already")
@@ -63,7 +68,7 @@ pub(super) async fn execute(global: &Global, args: &RunArgs) -> Result<u8, Failu
     }
     let credentials = Choice::or_from_environment(args.task_credentials.as_ref()).map_err(Failure::usage)?;
     let mut temporary = tokio::select! {
-        started = Temporary::start(credentials) => started?,
+        started = Temporary::start(credentials, args.keep) => started?,
         () = signals.next() => return Ok(INTERRUPTED),
     };
     if let Some(warning) = &temporary.local.warning {
@@ -71,7 +76,7 @@ pub(super) async fn execute(global: &Global, args: &RunArgs) -> Result<u8, Failu
     }
     let outcome = alone(&mut temporary, global, args, &target, &mut signals).await;
     let docker = temporary.connected.docker();
-    temporary.stop().await;
+    let directory = temporary.stop().await;
     let (end, task) = match outcome {
         Ok((end, task)) => (Ok(end.code), Some(task)),
         Err((failure, task)) => (Err(failure), task),
@@ -79,6 +84,7 @@ pub(super) async fn execute(global: &Global, args: &RunArgs) -> Result<u8, Failu
     if let (Some(task), Ok(docker)) = (task, docker) {
         clear(&docker, &task, args.keep, global.json).await;
     }
+    drop(directory);
     end
 }
 

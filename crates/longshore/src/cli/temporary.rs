@@ -1,8 +1,7 @@
 //! A control plane and an agent for the length of one command, with their state in a directory that goes with them.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+mod directory;
+
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,8 +10,10 @@ use super::Failure;
 use super::client::Client;
 use super::connect::Connected;
 use crate::local::home::Home;
-use crate::local::{Local, Options};
+use crate::local::{Local, Options, docker_endpoint};
 use crate::plane::roles::Choice;
+pub(super) use directory::Abandoned;
+use directory::{Directory, Note};
 
 /// How long an agent may take to join.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,28 +28,19 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) struct Temporary {
     pub local: Local,
     pub connected: Connected,
-    _directory: Directory,
-}
-
-/// A directory that is removed when it is dropped.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // What cannot be removed is the system's to remove.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    directory: Directory,
 }
 
 impl Temporary {
-    /// `credentials` are for the roles of tasks.
-    pub(super) async fn start(credentials: Choice) -> Result<Self, Failure> {
-        let directory = make_directory()?;
-        let home = Home::at(directory.0.clone());
+    /// `credentials` are for the roles of tasks; with `keep` the containers are to stay.
+    pub(super) async fn start(credentials: Choice, keep: bool) -> Result<Self, Failure> {
+        let note = Note { docker: docker_endpoint(), is_kept: keep };
+        let directory = Directory::make(&std::env::temp_dir(), &note)?;
+        let home = Home::at(directory.path().to_owned());
         let local = Local::start(Options { home, port: Some(0), is_announced: false, credentials }).await?;
         let client = Client::new(&local.endpoint)?;
         let connected = Connected { client, docker: local.docker.clone() };
-        Ok(Self { local, connected, _directory: directory })
+        Ok(Self { local, connected, directory })
     }
 
     /// Waits until the agent has joined.
@@ -72,8 +64,10 @@ impl Temporary {
         known.ok()?.ok()?.hint.clone()
     }
 
-    pub(super) async fn stop(self) {
+    /// Ends both. The directory is to be kept until all is cleared: with it others find what is left.
+    pub(super) async fn stop(self) -> Directory {
         self.local.stop().await;
+        self.directory
     }
 }
 
@@ -91,14 +85,4 @@ pub(super) async fn ready(client: &Client) -> Result<Value, Failure> {
         }
         tokio::time::sleep(TICK).await;
     }
-}
-
-fn make_directory() -> Result<Directory, Failure> {
-    let parent = std::env::temp_dir();
-    let path = parent.join(format!("longshore-{}-{:08x}", std::process::id(), crate::plane::random_seed() as u32));
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&path)
-        .map_err(|error| Failure::new(format!("cannot make {}: {error}", path.display())))?;
-    Ok(Directory(path))
 }

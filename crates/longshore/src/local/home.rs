@@ -5,6 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use engine::task::{TaskDefinition, VolumeKind};
+use host::store::Store;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,14 @@ pub(crate) struct Running {
     /// As `DOCKER_HOST` has it.
     pub docker: String,
     pub cluster: String,
+}
+
+/// A task of an agent that is gone, as far as the host has something of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftTask {
+    pub arn: String,
+    /// What the Engine calls the volumes that were made for it alone.
+    pub own_volumes: Vec<String>,
 }
 
 /// Takes `local.json` away when it is dropped.
@@ -85,6 +95,10 @@ impl Home {
         self.0.join("agent/data")
     }
 
+    fn agent_store(&self) -> PathBuf {
+        self.agent_data().join("longshore.db")
+    }
+
     pub(super) fn agent_on_host(&self) -> PathBuf {
         self.0.join("agent")
     }
@@ -132,4 +146,28 @@ impl Home {
     pub(crate) fn running(&self) -> Option<Running> {
         serde_json::from_slice(&std::fs::read(self.announcement()).ok()?).ok()
     }
+
+    /// The tasks of an agent that is gone. All that it made is theirs: it writes a task down before it makes anything.
+    ///
+    /// # Errors
+    /// Its store is in use, damaged or not readable.
+    pub(crate) fn left_tasks(&self) -> anyhow::Result<Vec<LeftTask>> {
+        let opened = Store::open(&self.agent_store(), "agent")?;
+        if let Some(aside) = opened.set_aside {
+            anyhow::bail!("{} was damaged, so that its tasks are not known", aside.display());
+        }
+        let rows = opened.store.load_all()?;
+        rows.iter().filter(|row| row.table == "task").map(|row| left_task(&row.value)).collect()
+    }
+}
+
+fn left_task(row: &str) -> anyhow::Result<LeftTask> {
+    let task: TaskDefinition = serde_json::from_str(row)?;
+    // Its members may be missing, and containers are looked for by this one.
+    anyhow::ensure!(!task.arn.as_str().is_empty(), "a stored task has no ARN");
+    let own_volumes = task.volumes.iter().filter_map(|volume| match &volume.kind {
+        VolumeKind::Docker { docker_name, is_shared: false, .. } => Some(docker_name.clone()),
+        _ => None,
+    });
+    Ok(LeftTask { arn: task.arn.to_string(), own_volumes: own_volumes.collect() })
 }

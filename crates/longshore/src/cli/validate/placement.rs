@@ -42,7 +42,7 @@ pub(super) async fn look(global: &Global, file: &DefinitionFile) -> Result<Vec<C
         let instance = temporary::ready(&connected.client).await?;
         return checks(&connected, &instance, &definition).await;
     }
-    let mut temporary = match Temporary::start(Choice::None).await {
+    let mut temporary = match Temporary::start(Choice::None, false).await {
         Ok(temporary) => temporary,
         // Without a Docker Engine nothing can be placed, and that is the answer.
         Err(failure) => return Ok(vec![Check::new("docker", false, failure.to_string())]),

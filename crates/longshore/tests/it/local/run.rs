@@ -1,6 +1,7 @@
 //! `longshore run`, alone and on a running `longshore local`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -97,5 +98,110 @@ fn uses_the_running_local() -> Result<()> {
     assert_eq!(home.longshore(&["run", &file, "--env", "CODE=8"])?.code, Some(8));
     assert_eq!(home.longshore(&["run", "named", "-e", "main:CODE=9"])?.code, Some(9));
     assert_eq!(local.stop(Signal::Term)?, Some(0));
+    Ok(())
+}
+
+/// A running `longshore run` of a task that sleeps, with its container. Dropping it kills it.
+struct Sleeper {
+    child: Child,
+    container: String,
+}
+
+impl Sleeper {
+    fn start(home: &Home, family: &str) -> Result<Self> {
+        let label = format!("com.amazonaws.ecs.task-definition-family={family}");
+        let definition = json!({
+            "family": family,
+            "containerDefinitions": [{
+                "name": "main", "image": setting("LONGSHORE_TEST_IMAGE"), "memory": 32, "essential": true,
+                "command": ["sleep", "600"], "mountPoints": [{ "sourceVolume": "own", "containerPath": "/own" }],
+            }],
+            "volumes": [{ "name": "own", "dockerVolumeConfiguration": { "scope": "task" } }],
+        });
+        let file = home.write(&format!("{family}.json"), &definition.to_string())?;
+        let mut command = home.command(&["run", &file]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut sleeper = Self { child, container: String::new() };
+        sleeper.container = lab::wait_for("the sleeper's container", LIMIT, || {
+            Ok(home.engine.labelled(&label)?.pop().filter(|id| is_running(home, id)))
+        })?;
+        Ok(sleeper)
+    }
+
+    fn kill(mut self) -> Result<String> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(std::mem::take(&mut self.container))
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn is_running(home: &Home, id: &str) -> bool {
+    home.engine.inspect(id).is_ok_and(|container| container["State"]["Running"] == true)
+}
+
+/// The folders of runs.
+fn folders(home: &Home) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(home.path())?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let is_runs =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"longshore-"));
+    Ok(entries.into_iter().filter(is_runs).collect())
+}
+
+#[test]
+fn the_next_run_clears_what_a_killed_one_left() -> Result<()> {
+    let home = Home::new()?;
+    let family = format!("killed{}", lab::hex(8));
+    let killed = Sleeper::start(&home, &family)?;
+    let killed_folder = folders(&home)?;
+    assert_eq!(killed_folder.len(), 1, "{killed_folder:?}");
+    let live = Sleeper::start(&home, "live")?;
+    let killed = killed.kill()?;
+    assert!(is_running(&home, &killed) && killed_folder[0].exists());
+    let volumes = || Ok::<_, anyhow::Error>(home.engine.get("/volumes")?.to_string());
+    assert!(volumes()?.contains(&family));
+
+    let file = home.definition("next", "echo next", json!({}))?;
+    let ended = home.longshore(&["run", &file])?;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let told = "longshore: cleared what 1 killed run left: 1 container, 1 volume, 1 folder\n";
+    assert!(ended.stderr.contains(told), "{ended:#?}");
+    assert_eq!(home.containers()?, [live.container.as_str()]);
+    assert!(is_running(&home, &live.container));
+    assert!(!killed_folder[0].exists() && !volumes()?.contains(&family));
+    assert_eq!(folders(&home)?.len(), 1, "the live run's");
+
+    let ended = home.longshore(&["run", &file])?;
+    assert!(!ended.stderr.contains("cleared"), "{ended:#?}");
+
+    // `local` clears as well.
+    live.kill()?;
+    let mut local = home.local()?;
+    assert_eq!((home.containers()?, folders(&home)?), (vec![], vec![]));
+    assert_eq!(local.stop(Signal::Term)?, Some(0));
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_run_was_to_keep_stays() -> Result<()> {
+    let home = Home::new()?;
+    let file = home.definition("kept", "exec sleep 600", json!({}))?;
+    let mut child = home.command(&["run", "--keep", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let started =
+        lab::wait_for("the container", LIMIT, || Ok(home.containers()?.pop().filter(|id| is_running(&home, id))));
+    child.kill()?;
+    child.wait()?;
+    let container = started?;
+    let file = home.definition("next", "echo next", json!({}))?;
+    let ended = home.longshore(&["run", &file])?;
+    assert!(ended.stderr.contains("longshore: cleared what 1 killed run left: 1 folder\n"), "{ended:#?}");
+    assert!(is_running(&home, &container));
+    assert_eq!(folders(&home)?, Vec::<PathBuf>::new());
     Ok(())
 }
