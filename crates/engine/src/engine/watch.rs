@@ -20,10 +20,11 @@ use crate::time::{Mono, Now};
 /// How often the Engine's list is compared with what is known (spec 20 §3.9).
 const POLL: Duration = Duration::from_secs(300);
 const POLL_JITTER: Duration = Duration::from_secs(30);
-/// How far back a new stream of events reaches, and how soon after it everything is compared once more. Docker tells of
-/// an end first, then cleans up, and only then lists the container as ended; and it begins to listen for a stream a
-/// moment after it opened it. An end in between is neither heard nor listed.
-const OVERLAP: Duration = Duration::from_secs(10);
+/// How far back a new stream of events reaches, how soon after it everything is compared once more, and how long after
+/// an end was heard a list proves nothing that still shows the container as running. Docker tells of an end first, then
+/// cleans up, and only then lists the container as ended; and it begins to listen for a stream a moment after it opened
+/// it. An end in between is neither heard nor listed.
+pub(crate) const OVERLAP: Duration = Duration::from_secs(10);
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How the stream and the list are doing.

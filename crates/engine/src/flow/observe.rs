@@ -11,6 +11,7 @@ use super::stop::vanished;
 use crate::container::{Doubt, Facts, InspectedStatus, Observation, Stage};
 use crate::core::{Route, Timer};
 use crate::effect::Effect;
+use crate::engine::watch::OVERLAP;
 use crate::event::{ContainerAction, FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::status::ContainerStatus;
@@ -125,8 +126,11 @@ impl Task {
                 if observation.is_exit && container.work.is_some() {
                     container.seen_end = Some(observation.exit_code.or(container.seen_end.flatten()));
                 }
-                let known = container.doubt.unwrap_or(Doubt { since: cx.now.mono, exit_code: None });
-                container.doubt = Some(Doubt { exit_code: observation.exit_code.or(known.exit_code), ..known });
+                let before = container.doubt;
+                // Lists may be late with each end that is heard.
+                let since = before.filter(|_| !observation.is_exit).map_or(cx.now.mono, |doubt| doubt.since);
+                let exit_code = observation.exit_code.or(before.and_then(|doubt| doubt.exit_code));
+                container.doubt = Some(Doubt { since, exit_code });
                 cx.core.set_no_later(Timer::List, cx.now.mono + LOOK_AGAIN);
             }
             _ => {}
@@ -199,8 +203,14 @@ impl Task {
         }
         let differs = container.state.known.is_running() && (!runs || container.definition.has_health_check);
         let doubt = container.doubt.filter(|doubt| doubt.since < asked_at);
-        if doubt.is_some() && runs {
-            self.containers[index].doubt = None;
+        if let (Some(doubt), true) = (container.doubt, runs) {
+            // Before that the list may be late with an end.
+            let settled = doubt.since + OVERLAP;
+            if asked_at >= settled {
+                self.containers[index].doubt = None;
+            } else {
+                cx.core.set_no_later(Timer::List, settled);
+            }
         }
         if differs {
             self.observe(cx, index, doubt.and_then(|doubt| doubt.exit_code), false);

@@ -58,6 +58,71 @@ fn an_end_that_is_listed_is_believed_without_a_look() {
     assert_eq!(bench.task().containers[0].state.exit_code, Some(3));
 }
 
+/// Docker lists what has just ended as running until it has cleaned up.
+#[test]
+fn a_list_that_lags_settles_no_doubt() {
+    let mut bench = up();
+    hear_of_end(&mut bench);
+    bench.answer("inspect", failed(FailureKind::Timeout));
+    bench.pass(5);
+    bench.answer("list", listed(Listed::Running));
+    bench.pass(5);
+    bench.answer("list", listed(Listed::Exited));
+    bench.answer("inspect", failed(FailureKind::Timeout));
+    bench.check(expect![[r#"
+        inspect
+        list
+        list
+        inspect
+        STOPPED -> STOPPED"#]]);
+    assert_eq!(bench.task().containers[0].state.exit_code, Some(3));
+}
+
+#[test]
+fn a_later_list_settles_the_doubt() {
+    let mut bench = up();
+    hear_of_end(&mut bench);
+    bench.answer("inspect", failed(FailureKind::Timeout));
+    bench.pass(5);
+    bench.answer("list", listed(Listed::Running));
+    bench.pass(5);
+    bench.answer("list", listed(Listed::Running));
+    bench.pass(60);
+    bench.check(expect![[r#"
+        inspect
+        list
+        list
+        RUNNING -> RUNNING"#]]);
+    assert_eq!(bench.task().containers[0].doubt, None);
+}
+
+/// An end that is heard while there is doubt already is a doubt of its own: a list may lag behind this end too.
+#[test]
+fn an_end_that_is_heard_in_doubt_begins_the_doubt_anew() {
+    let mut bench = up();
+    hear_of_start(&mut bench);
+    bench.answer("inspect", failed(FailureKind::Timeout));
+    bench.pass(5);
+    bench.answer("list", listed(Listed::Running));
+    bench.pass(4);
+    hear_of_end(&mut bench);
+    bench.answer("inspect", failed(FailureKind::Timeout));
+    bench.pass(1);
+    bench.answer("list", listed(Listed::Running));
+    bench.pass(9);
+    bench.answer("list", listed(Listed::Exited));
+    bench.answer("inspect", failed(FailureKind::Timeout));
+    bench.check(expect![[r#"
+        inspect
+        list
+        inspect
+        list
+        list
+        inspect
+        STOPPED -> STOPPED"#]]);
+    assert_eq!(bench.task().containers[0].state.exit_code, Some(3));
+}
+
 #[test]
 fn a_list_of_before_proves_nothing() {
     let mut bench = up();
