@@ -101,8 +101,10 @@ impl PullReport {
         } else if message.status.starts_with("Status: ") {
             self.status.clone_from(&message.status);
         }
+        // The line `Pulling from library/web` has the tag where others have a layer.
+        let is_of_image = message.status.starts_with("Pulling from ");
         on_progress(PullProgress {
-            id: message.id,
+            id: if is_of_image { String::new() } else { message.id },
             status: message.status,
             current: u64::try_from(message.progress.current).unwrap_or_default(),
             total: u64::try_from(message.progress.total).unwrap_or_default(),

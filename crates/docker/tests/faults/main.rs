@@ -286,6 +286,7 @@ async fn a_pull_reports_and_fails_inside_its_stream() {
         .await
         .unwrap();
     assert_eq!((pulled.digest.as_deref(), seen.len()), (Some("sha256:ab"), 4));
+    assert_eq!(seen[0].id, "", "a tag is no layer");
     assert_eq!((seen[1].id.as_str(), seen[1].current, seen[1].total), ("a1", 5, 9));
 
     let engine = fake.engine();

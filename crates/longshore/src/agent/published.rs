@@ -164,8 +164,11 @@ impl Published {
 
     pub(crate) fn set_layer(&self, image: &str, layer: &str, progress: LayerProgress) {
         let mut pulls = self.0.pulls.write().unwrap_or_else(PoisonError::into_inner);
-        let pull = pulls.entry(image.to_owned()).or_default();
-        Arc::make_mut(pull).layers.insert(layer.to_owned(), progress);
+        let pull = Arc::make_mut(pulls.entry(image.to_owned()).or_default());
+        let slot = pull.layers.entry(layer.to_owned()).or_default();
+        // The Engine tells a layer's size only while it moves.
+        let total = if progress.total == 0 { slot.total } else { progress.total };
+        *slot = LayerProgress { total, ..progress };
     }
 
     pub(super) fn end_pull(&self, image: &str) {

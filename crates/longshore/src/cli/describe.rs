@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::text::{self, Paint};
 use super::{Failure, Global, TaskArgs, connect, find, ps};
-use crate::local::report::{ContainerReport, MomentReport, TaskReport};
+use crate::local::report::{ContainerReport, LayerReport, MomentReport, TaskReport};
 
 pub(super) async fn execute(global: &Global, args: &TaskArgs) -> Result<u8, Failure> {
     let connected = connect::connect(global).await?;
@@ -91,7 +91,7 @@ fn describe_container(out: &mut String, container: &ContainerReport, now: Timest
         say("doing", &format!("{}{}{attempt}", doing.what, since.unwrap_or_default()));
     }
     if let Some(pull) = &container.pull {
-        let done: u64 = pull.layers.iter().map(|layer| layer.current).sum();
+        let done: u64 = pull.layers.iter().map(LayerReport::loaded).sum();
         let total: u64 = pull.layers.iter().map(|layer| layer.total).sum();
         say("pull", &format!("{} of {}", text::bytes(done), text::bytes(total)));
         for layer in &pull.layers {

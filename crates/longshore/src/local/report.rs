@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wire::ecs;
 
-use crate::agent::published::Published;
+use crate::agent::published::{LayerProgress, Published};
 
 /// One task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -169,6 +169,19 @@ pub(crate) struct MomentReport {
     pub what: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+}
+
+impl LayerReport {
+    /// Bytes that were loaded. A layer that is being unpacked counts from zero once more.
+    pub(crate) fn loaded(&self) -> u64 {
+        match self.status.as_str() {
+            "Downloading" => self.current.min(self.total),
+            "Verifying Checksum" | "Download complete" | "Extracting" | "Pull complete" | "Already exists" => {
+                self.total
+            }
+            _ => 0,
+        }
+    }
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -343,7 +356,7 @@ fn container_report(context: &Context<'_>, container: &Container) -> ContainerRe
         attempt: work.attempt,
     });
     let pull = context.published.pull_for(container).map(|pull| {
-        let layer = |(id, layer): (&String, &crate::agent::published::LayerProgress)| LayerReport {
+        let layer = |(id, layer): (&String, &LayerProgress)| LayerReport {
             id: id.clone(),
             status: layer.status.clone(),
             current: layer.current,

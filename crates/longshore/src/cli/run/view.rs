@@ -15,7 +15,7 @@ use super::super::ps::{self, standing};
 use super::super::pump::Line;
 use super::super::text::{self, Paint};
 use super::outcome::Outcome;
-use crate::local::report::{ContainerReport, MomentReport, PullReport, TaskReport};
+use crate::local::report::{ContainerReport, LayerReport, MomentReport, PullReport, TaskReport};
 
 /// Events that only explain.
 const QUIET: [&str; 13] = [
@@ -238,16 +238,8 @@ pub(super) fn state(container: &ContainerReport, paint: Paint) -> String {
 
 /// `[=====>      ] 3.2MB of 10.0MB`
 pub(super) fn bar(pull: &PullReport) -> String {
-    let is_done = |status: &str| matches!(status, "Pull complete" | "Already exists" | "Download complete");
-    // A layer that is being unpacked counts bytes from zero once more; it has been loaded.
-    let current = |layer: &crate::local::report::LayerReport| match layer.status.as_str() {
-        "Downloading" => layer.current.min(layer.total),
-        "Extracting" => layer.total,
-        status if is_done(status) => layer.total,
-        _ => 0,
-    };
     let total: u64 = pull.layers.iter().map(|layer| layer.total).sum();
-    let done: u64 = pull.layers.iter().map(current).sum();
+    let done: u64 = pull.layers.iter().map(LayerReport::loaded).sum();
     if total == 0 {
         return String::new();
     }
