@@ -26,6 +26,7 @@ pub use ids::hex;
 pub use imds::Imds;
 pub use plane::Plane;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -47,6 +48,29 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }
+}
+
+/// Set where every test has to be made, as in CI: then one that would be left out fails.
+pub const COMPLETE: &str = "LONGSHORE_TEST_COMPLETE";
+
+/// Says that a test is left out, for want of what it needs.
+///
+/// # Errors
+/// None may be left out: [`COMPLETE`] is set.
+pub fn leave_out(needs: &str) -> Result<()> {
+    if std::env::var_os(COMPLETE).is_some() {
+        bail!("this test needs {needs}, and with {COMPLETE} none may be left out");
+    }
+    eprintln!("skipped: this test needs {needs}");
+    Ok(())
+}
+
+/// Whether a program is installed. The system folders count even where the user's path lacks them.
+#[must_use]
+pub fn has(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"]);
+    folders.into_iter().any(|folder| Path::new(folder).join(program).is_file())
 }
 
 /// A TCP port that nobody listens on at this moment.

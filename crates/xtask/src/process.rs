@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+pub(crate) use lab::has;
 
 /// Says what is about to be installed, started or built.
 pub(crate) fn say(text: &str) {
@@ -55,13 +56,6 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
-}
-
-/// Whether a program is installed. The system folders count even where the user's path lacks them.
-pub(crate) fn has(program: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folders = path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"]);
-    folders.into_iter().any(|folder| PathBuf::from(folder).join(program).is_file())
 }
 
 /// The command as one would type it.

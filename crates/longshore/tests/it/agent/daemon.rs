@@ -8,7 +8,7 @@ use crate::support::{bench, setting};
 /// An agent at a private Engine, or `None` for a user who may not have one.
 fn private(extra: &[&str]) -> Result<Option<(Bench, Daemon)>> {
     if !Daemon::is_possible() {
-        eprintln!("skipped: a private Docker Engine needs root");
+        lab::leave_out("root, for a private Docker Engine")?;
         return Ok(None);
     }
     let daemon = Daemon::start(Network::None, extra)?;

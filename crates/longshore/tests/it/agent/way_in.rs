@@ -49,9 +49,8 @@ struct Site {
 impl Site {
     /// `None` where this needs more rights or programs than there are.
     fn new() -> Result<Option<Self>> {
-        let programs = ["dockerd", "iptables", "ip"].map(|name| Path::new("/usr/sbin").join(name));
-        if !Daemon::is_possible() || !programs.iter().all(|program| program.exists()) {
-            eprintln!("skipped: this needs root, dockerd, iptables and ip");
+        if !Daemon::is_possible() || !["dockerd", "iptables", "ip"].into_iter().all(lab::has) {
+            lab::leave_out("root, dockerd, iptables and ip")?;
             return Ok(None);
         }
         let daemon = Daemon::start(Network::Own, &[])?;
