@@ -1,6 +1,7 @@
 //! The node agent: reads its settings, looks at the machine, and drives the engine.
 
 pub(crate) mod command;
+pub(crate) mod command_socket;
 mod desk;
 mod endpoints;
 mod facts;
@@ -28,6 +29,7 @@ use aws::{
     Connector, ConnectorOptions, CredentialsChain, CredentialsSource, EndpointRules, Imds, Json11, MetadataItem,
     Proxies,
 };
+use axum::Router;
 use engine::EngineConfig;
 use host::store::{Store, StoreThread};
 use tokio::task::JoinSet;
@@ -56,6 +58,8 @@ pub(crate) struct AgentOptions {
     pub is_imds_blackholed: bool,
     /// Ports that are taken are replaced by free ones, and signals are somebody else's business.
     pub is_local: bool,
+    /// What commands are answered on a socket in the data directory; `None` where they ask the control plane beside us.
+    pub answers: Option<Router>,
     pub published: Published,
     /// Asks the agent to end; tasks go on running.
     pub shutdown: CancellationToken,
@@ -101,7 +105,8 @@ pub(crate) async fn run(options: AgentOptions) -> ExitReport {
 
 async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
     let began = Instant::now();
-    let AgentOptions { config, lookup, verify_tls, is_imds_blackholed, is_local, published, shutdown } = options;
+    let AgentOptions { config, lookup, verify_tls, is_imds_blackholed, is_local, answers, published, shutdown } =
+        options;
     let config = Arc::new(config);
     let docker = docker::Engine::connect(&config.docker.endpoint)
         .map_err(|error| ExitReport::new(1, format!("DOCKER_HOST is not usable: {error}")))?;
@@ -189,7 +194,11 @@ async fn start(options: AgentOptions) -> Result<ExitReport, ExitReport> {
         task_port: listeners.tasks.local_addr().map_or(ports::TASKS, |address| address.port()),
         is_local,
     };
-    let serving = serve(&outside, listeners, (vpc_id, zone_id), began, &shutdown)?;
+    let mut serving = serve(&outside, listeners, (vpc_id, zone_id), began, &shutdown)?;
+    if let Some(answers) = answers {
+        let socket = config.state.data_dir.join(command_socket::NAME);
+        serving.spawn(command_socket::serve(socket, answers, shutdown.clone()));
+    }
     let way_in = tokio::spawn(way_in.run(shutdown.clone()));
     way_in::until_blocked(&config, &published).await;
     let engine = engine::Engine::new(engine_config, crate::plane::random_seed(), rows);

@@ -58,10 +58,12 @@ pub(crate) struct Global {
     /// Answer in JSON
     #[arg(long, global = true, help_heading = "Options of all commands")]
     pub json: bool,
-    /// Where `longshore local` keeps its state [default: ~/.local/state/longshore; root: /var/lib/longshore]
+    /// Where `longshore local` keeps its state [default: ~/.local/state/longshore; root: /var/lib/longshore], or the
+    /// ECS_DATADIR of an agent that is asked [default: $ECS_DATADIR, else /data or /var/lib/ecs/data]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Options of all commands")]
     pub data_dir: Option<PathBuf>,
-    /// The control plane to talk to, such as http://127.0.0.1:51670 [default: the running `longshore local`]
+    /// Who is asked: a control plane, such as http://127.0.0.1:51670, or an agent, such as
+    /// unix:///var/lib/ecs/data/longshore.sock [default: the running `longshore local`, else `longshore agent`]
     #[arg(long, global = true, value_name = "URL", help_heading = "Options of all commands")]
     pub endpoint: Option<String>,
 }

@@ -4,7 +4,7 @@
 pub(crate) mod home;
 mod images;
 pub(crate) mod report;
-mod routes;
+pub(crate) mod routes;
 mod settings;
 pub(crate) mod stats;
 
@@ -106,7 +106,7 @@ impl Local {
         let began = Instant::now();
         let view = routes::View {
             published: published.clone(),
-            plane: handle.clone(),
+            plane: Some(handle.clone()),
             cluster: cluster.clone(),
             began,
             shutdown: plane_shutdown.clone(),
@@ -120,6 +120,7 @@ impl Local {
             verify_tls: true,
             is_imds_blackholed: true,
             is_local: true,
+            answers: None,
             published: published.clone(),
             shutdown: agent_shutdown.clone(),
         }));

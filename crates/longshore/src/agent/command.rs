@@ -1,7 +1,7 @@
 //! `longshore agent`: flags, configuration, signals, exit codes (spec 10 §1.1, spec 40 §8).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws::{Imds, MetadataItem};
 use engine::EngineConfig;
@@ -13,6 +13,7 @@ use super::published::Published;
 use super::{AgentOptions, ExitReport, Lookup, PROTOCOL_HASH, PROTOCOL_VERSION, facts, limits, run};
 use crate::cli::AgentArgs;
 use crate::config::{Config, ConfigError, Inputs, LogConfig, Warning, unknown_variables};
+use crate::local::routes::{self, View};
 use crate::log;
 
 /// The licence, for `-license`: the reference prints files of its image, we carry ours inside.
@@ -65,13 +66,22 @@ pub(crate) async fn execute(args: AgentArgs) -> i32 {
         error!("signals cannot be handled: {refusal}");
         return 1;
     }
+    let published = Published::new();
+    let view = View {
+        published: published.clone(),
+        plane: None,
+        cluster: config.identity.cluster.clone().unwrap_or_default(),
+        began: Instant::now(),
+        shutdown: shutdown.clone(),
+    };
     let report = run(AgentOptions {
         config,
         lookup: Arc::new(variable),
         verify_tls: !args.insecure,
         is_imds_blackholed: args.blackhole_ec2_metadata,
         is_local: false,
-        published: Published::new(),
+        answers: Some(routes::of_agent(view)),
+        published,
         shutdown,
     })
     .await;

@@ -19,6 +19,11 @@ pub(super) async fn execute(global: &Global, args: &StopArgs) -> Result<u8, Fail
         say(global, &task, "was stopped already");
         return Ok(0);
     }
+    if client.is_agent() {
+        let cluster = cluster(&task);
+        return Err(Failure::new("tasks of an agent are stopped by its control plane")
+            .next(format!("aws ecs stop-task --cluster {cluster} --task {}", task.arn)));
+    }
     stop(client, &task, &args.reason).await?;
     if args.no_wait {
         say(global, &task, "is stopping");
@@ -44,10 +49,13 @@ pub(super) async fn execute(global: &Global, args: &StopArgs) -> Result<u8, Fail
 
 /// Asks the control plane to stop a task.
 pub(super) async fn stop(client: &Client, task: &TaskReport, reason: &str) -> Result<(), CallError> {
-    // An ARN says its cluster; the API wants it beside.
-    let cluster = task.arn.rsplit('/').nth(1).unwrap_or("default");
-    let request = json!({"cluster": cluster, "task": task.arn, "reason": reason});
+    let request = json!({"cluster": cluster(task), "task": task.arn, "reason": reason});
     client.call("StopTask", &request).await.map(drop)
+}
+
+/// An ARN says its cluster; the API wants it beside.
+fn cluster(task: &TaskReport) -> &str {
+    task.arn.rsplit('/').nth(1).unwrap_or("default")
 }
 
 fn say(global: &Global, task: &TaskReport, what: &str) {

@@ -1,8 +1,9 @@
-//! The routes that only Longshore has, beside the ECS API on the same port:
+//! The routes that only Longshore has: beside the ECS API on the control plane's port, and on the socket of an agent
+//! whose control plane is elsewhere, which knows only its own tasks.
 //!
 //! | route | answer |
 //! |---|---|
-//! | `/longshore/v1/health` | `{"status": "ok"}` (served by the plane itself) |
+//! | `/longshore/v1/health` | `{"status": "ok"}` |
 //! | `/longshore/v1/instance` | whether the agent is registered and connected, and what it has |
 //! | `/longshore/v1/tasks` | all tasks, as [`TaskReport`] without history |
 //! | `/longshore/v1/tasks/{id}` | one task with its history |
@@ -40,9 +41,10 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// What the routes read.
 #[derive(Clone)]
-pub(super) struct View {
+pub(crate) struct View {
     pub published: Published,
-    pub plane: Handle,
+    /// `None` where the control plane is elsewhere.
+    pub plane: Option<Handle>,
     pub cluster: String,
     /// When the agent's own clock began.
     pub began: Instant,
@@ -50,6 +52,12 @@ pub(super) struct View {
     pub shutdown: CancellationToken,
 }
 
+/// For an agent whose control plane is elsewhere.
+pub(crate) fn of_agent(view: View) -> Router {
+    router(view).route("/longshore/v1/health", get(|| async { axum::Json(json!({"status": "ok"})) }))
+}
+
+/// Beside a control plane, which has a route for its health itself.
 pub(super) fn router(view: View) -> Router {
     let images = super::images::router(view.published.clone());
     Router::new()
@@ -97,7 +105,7 @@ async fn task(State(view): State<View>, Path(id): Path<String>) -> Response {
     }
     let context = view.context(true);
     let mut report = report::join(&context, told.first(), seen.as_deref());
-    let remarks = match view.plane.look(Some(&report.arn)).await {
+    let remarks = match view.known(Some(&report.arn)).await {
         Ok(known) => known.tasks.into_iter().flat_map(|task| task.remarks).collect(),
         Err(_) => Vec::new(),
     };
@@ -106,7 +114,7 @@ async fn task(State(view): State<View>, Path(id): Path<String>) -> Response {
 }
 
 async fn stats(State(view): State<View>) -> Response {
-    let (tasks, known) = match (view.all().await, view.plane.look(None).await) {
+    let (tasks, known) = match (view.all().await, view.known(None).await) {
         (Ok(tasks), Ok(known)) => (tasks, known),
         (Err(fault), _) | (_, Err(fault)) => return failed(&fault),
     };
@@ -138,20 +146,7 @@ impl View {
 
     /// All tasks that either knows, the oldest first.
     async fn all(&self) -> Result<Vec<TaskReport>, plane::Fault> {
-        let mut arns: Vec<String> = Vec::new();
-        for status in ["RUNNING", "STOPPED"] {
-            let mut next = Value::Null;
-            loop {
-                let query = json!({"cluster": self.cluster, "desiredStatus": status, "nextToken": next});
-                let page = self.plane.call("ListTasks", query).await?;
-                let listed = page.get("taskArns").and_then(Value::as_array).into_iter().flatten();
-                arns.extend(listed.filter_map(|arn| arn.as_str().map(str::to_owned)));
-                match page.get("nextToken") {
-                    Some(token) if !token.is_null() => next = token.clone(),
-                    _ => break,
-                }
-            }
-        }
+        let arns = self.listed().await?;
         let mut seen: BTreeMap<String, Arc<Task>> =
             self.published.tasks().into_iter().map(|task| (task.arn().to_string(), task)).collect();
         let context = self.context(false);
@@ -167,8 +162,37 @@ impl View {
         Ok(reports)
     }
 
+    /// All tasks that the control plane knows.
+    async fn listed(&self) -> Result<Vec<String>, plane::Fault> {
+        let mut arns: Vec<String> = Vec::new();
+        let Some(plane) = &self.plane else { return Ok(arns) };
+        for status in ["RUNNING", "STOPPED"] {
+            let mut next = Value::Null;
+            loop {
+                let query = json!({"cluster": self.cluster, "desiredStatus": status, "nextToken": next});
+                let page = plane.call("ListTasks", query).await?;
+                let listed = page.get("taskArns").and_then(Value::as_array).into_iter().flatten();
+                arns.extend(listed.filter_map(|arn| arn.as_str().map(str::to_owned)));
+                match page.get("nextToken") {
+                    Some(token) if !token.is_null() => next = token.clone(),
+                    _ => break,
+                }
+            }
+        }
+        Ok(arns)
+    }
+
+    /// What telemetry told the control plane, and its remarks.
+    async fn known(&self, task: Option<&str>) -> Result<plane::telemetry::Report, plane::Fault> {
+        match &self.plane {
+            Some(plane) => plane.look(task).await,
+            None => Ok(plane::telemetry::Report::default()),
+        }
+    }
+
     async fn described(&self, tasks: Vec<String>) -> Result<Vec<ecs::Task>, plane::Fault> {
-        let answer = self.plane.call("DescribeTasks", json!({"cluster": self.cluster, "tasks": tasks})).await?;
+        let Some(plane) = &self.plane else { return Ok(Vec::new()) };
+        let answer = plane.call("DescribeTasks", json!({"cluster": self.cluster, "tasks": tasks})).await?;
         let answer: ecs::TasksResponse =
             serde_json::from_value(answer).map_err(|error| plane::Fault::server(error.to_string()))?;
         Ok(answer.tasks)

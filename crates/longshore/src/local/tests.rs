@@ -134,7 +134,7 @@ impl Served {
         let published = Published::new();
         let view = routes::View {
             published: published.clone(),
-            plane: handle.clone(),
+            plane: Some(handle.clone()),
             cluster: "default".into(),
             began: Instant::now(),
             shutdown: shutdown.clone(),
@@ -223,8 +223,11 @@ async fn layers_of_a_pull_are_told_by_the_name_that_the_task_has_for_it() {
     let served = Served::start().await;
     let mut lines = served.client.follow("/longshore/v1/facts/stream").await.unwrap();
     served.published.set_tasks(vec![("0f".into(), Some(pulling()))]);
-    let layer = LayerProgress { status: "Downloading".into(), current: 3, total: 8 };
-    served.published.set_layer("r:5000/web@sha256:07", "77", layer);
+    let told = |status: &str, current, total| {
+        let layer = LayerProgress { status: status.into(), current, total };
+        served.published.set_layer("r:5000/web@sha256:07", "77", layer);
+    };
+    told("Downloading", 3, 8);
     let task: TaskReport = served.client.get("/longshore/v1/tasks/0f").await.unwrap();
     let layer = LayerReport { id: "77".into(), status: "Downloading".into(), current: 3, total: 8 };
     assert_eq!(task.containers[0].pull, Some(PullReport { layers: vec![layer] }));
@@ -232,6 +235,10 @@ async fn layers_of_a_pull_are_told_by_the_name_that_the_task_has_for_it() {
     let line: Value = serde_json::from_slice(&line).unwrap();
     assert_eq!(line["pull"]["image"], "r:5000/web:2");
     assert_eq!(line["pull"]["layers"]["77"]["current"], 3);
+    told("Download complete", 0, 0);
+    let task: TaskReport = served.client.get("/longshore/v1/tasks/0f").await.unwrap();
+    let layer = &task.containers[0].pull.as_ref().unwrap().layers[0];
+    assert_eq!((layer.loaded(), layer.total), (8, 8), "its size is not told again");
     served.shutdown.cancel();
 }
 

@@ -4,6 +4,7 @@
 mod another_instance;
 mod churn;
 mod cleanup;
+mod commands;
 mod created;
 mod daemon;
 mod faults;

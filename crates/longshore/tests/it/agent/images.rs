@@ -7,6 +7,7 @@ use anyhow::Result;
 use lab::{Bench, Daemon, Engine, Network, hex};
 use serde_json::{Value, json};
 
+use super::commands::Beside;
 use crate::support::{bench, setting};
 
 const NOBODY: &str = "e30=";
@@ -34,7 +35,7 @@ impl Shelf {
     /// `None` for a user who may not have an Engine.
     fn new() -> Result<Option<Self>> {
         if !Daemon::is_possible() {
-            eprintln!("skipped: a private Docker Engine needs root");
+            lab::leave_out("root, for a private Docker Engine")?;
             return Ok(None);
         }
         let daemon = Daemon::start(Network::None, &[])?;
@@ -142,6 +143,38 @@ fn images_go_five_at_a_time() -> Result<()> {
     let removed = removed();
     assert!(removed.iter().all(|count| *count <= 5), "{removed:?}");
     assert!(shelf.has(&setting("LONGSHORE_TEST_IMAGE")), "an image that no task used is not ours");
+    Ok(())
+}
+
+#[test]
+fn images_go_when_somebody_asks() -> Result<()> {
+    let Some(shelf) = Shelf::new()? else { return Ok(()) };
+    let id = shelf.image(&["asked"])?;
+    let host = shelf.daemon.host();
+    let settings = [
+        ("ECS_DISABLE_IMAGE_CLEANUP", "true"),
+        ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "1s"),
+        ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION_JITTER", "0s"),
+        ("DOCKER_HOST", host.as_str()),
+    ];
+    let bench = bench(&settings)?;
+    let task = shelf.run(&bench, "asked")?;
+    bench.until(&task, "STOPPED")?;
+    let beside = Beside(&bench);
+    eventually(&bench, "the task to let go", || {
+        beside.json(&["images", "--json"]).is_ok_and(|images| images["images"][0]["holders"] == json!([]))
+    })?;
+    let images = beside.longshore(&["images"])?;
+    assert!(images.stderr.contains("Images do not go by themselves"), "{images:#?}");
+    let dry = beside.longshore(&["gc", "--dry-run", "--all"])?;
+    assert!(dry.stdout.contains(&format!("would remove image {}:v", shelf.repository("asked"))), "{dry:#?}");
+    assert!(shelf.has(&id), "a dry run removes nothing");
+    let young = beside.longshore(&["gc"])?;
+    assert!(young.stdout.contains("Nothing to remove") && shelf.has(&id), "{young:#?}");
+    let gone = beside.longshore(&["gc", "--all"])?;
+    assert_eq!(gone.code, Some(0), "{gone:#?}");
+    assert!(gone.stdout.contains(&format!("removed image {}:v", shelf.repository("asked"))), "{gone:#?}");
+    assert!(!shelf.has(&id));
     Ok(())
 }
 
