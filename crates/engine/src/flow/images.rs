@@ -551,3 +551,6 @@ fn pull_error(failure: &Failure, key: &FetchKey, pulls: &crate::config::Pulls) -
     };
     NamedError::new(name, text::pull_failure(&failure.text, key.image.as_str()))
 }
+
+#[cfg(test)]
+mod tests;

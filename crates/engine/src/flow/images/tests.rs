@@ -1,0 +1,180 @@
+//! Who looks, who pulls, who waits for whom, and how long that may take.
+#![allow(clippy::unwrap_used)]
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::EngineConfig;
+use crate::flow::testing::{Bench, failed, image};
+use crate::status::TaskStatus;
+
+const AA: &str = "sha256:aa";
+
+fn behaving(behavior: PullBehavior) -> EngineConfig {
+    let mut config = EngineConfig::default();
+    config.pulls.behavior = behavior;
+    config
+}
+
+/// One pull at a time.
+fn one_by_one() -> EngineConfig {
+    let mut config = EngineConfig::default();
+    config.pulls.parallel = 1;
+    config
+}
+
+/// A task of one container with this image.
+fn of(image: &str) -> Value {
+    json!({"containers": [{"name": "web", "image": image, "essential": true}]})
+}
+
+fn resolved() -> Outcome {
+    Outcome::Resolved(Some(AA.into()))
+}
+
+/// The longest that what is open under these words may take.
+fn seconds(bench: &Bench, words: &str) -> u64 {
+    let (.., effect) = bench.open.iter().find(|(open, ..)| open.starts_with(words)).unwrap();
+    match effect {
+        Effect::ResolveDigest { deadline, .. } | Effect::Pull { deadline, .. } | Effect::TagImage { deadline, .. } => {
+            deadline.as_secs()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reason(bench: &Bench, task: &str, container: usize) -> Option<String> {
+    let container = &bench.engine.tasks[&TaskId::from(task)].containers[container];
+    container.state.error.as_ref().map(ToString::to_string)
+}
+
+#[test]
+fn all_who_wait_for_an_image_share_one_look_up_and_one_pull() {
+    let web = json!({"name": "web", "image": "r/web", "essential": true});
+    let log = json!({"name": "log", "image": "r/web"});
+    let mut bench = Bench::new(json!({"containers": [web, log]}), &EngineConfig::default());
+    bench.add("1f", of("r/web"));
+    bench.answer("resolve", resolved());
+    bench.add("2f", of("r/web"));
+    bench.answer("resolve", resolved());
+    bench.answer("pull", Outcome::Done);
+    bench.answer("tag", Outcome::Done);
+    bench.answer("inspect image", image());
+    bench.check(expect![[r#"
+        resolve r/web
+        pull r/web@sha256:aa
+        resolve r/web
+        tag r/web@sha256:aa as r/web
+        inspect image
+        create web in null
+        create log in null
+        create web in null
+        create web in null
+        MANIFEST_PULLED -> RUNNING"#]]);
+}
+
+#[test]
+fn who_comes_with_other_credentials_pulls_for_itself() {
+    let registry = json!({"type": "ecr", "ecrAuthData": {"region": "r", "registryId": "1", "useExecutionRole": false}});
+    let web = json!({"name": "web", "image": "r/web", "essential": true});
+    let log = json!({"name": "log", "image": "r/web", "registryAuthentication": registry});
+    let mut bench = Bench::new(json!({"containers": [web, log]}), &EngineConfig::default());
+    bench.check(expect![[r#"
+        resolve r/web
+        resolve r/web
+        NONE -> RUNNING"#]]);
+}
+
+#[test]
+fn pulls_stand_in_line_and_that_costs_no_time() {
+    let mut bench = Bench::new(of("r/a"), &one_by_one());
+    bench.add("1f", of("r/b"));
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.pass(7000);
+    bench.check(expect![[r#"
+        resolve r/a
+        resolve r/b
+        pull r/a:latest
+        MANIFEST_PULLED -> RUNNING"#]]);
+    bench.answer("pull r/a", Outcome::Done);
+    bench.check(expect![[r#"
+        inspect image
+        pull r/b:latest
+        MANIFEST_PULLED -> RUNNING"#]]);
+    assert_eq!(seconds(&bench, "pull r/b"), 7200);
+}
+
+#[test]
+fn what_was_pulled_by_digest_gets_the_name_that_was_asked_for() {
+    for (name, digest, asks) in [
+        ("r/web", Some(AA), "pull r/web@sha256:aa, tag r/web@sha256:aa as r/web"),
+        ("r:5000/web:2", Some(AA), "pull r:5000/web@sha256:aa, tag r:5000/web@sha256:aa as r:5000/web:2"),
+        ("r/web", None, "pull r/web:latest"),
+        ("r/web:2", None, "pull r/web:2"),
+        ("r/web@sha256:bb", None, "pull r/web@sha256:bb"),
+        ("r/web:2@sha256:bb", None, "pull r/web@sha256:bb"),
+    ] {
+        let mut bench = Bench::new(of(name), &EngineConfig::default());
+        if !name.contains('@') {
+            bench.answer("resolve", Outcome::Resolved(digest.map(Into::into)));
+        }
+        bench.answer("pull", Outcome::Done);
+        if digest.is_some() {
+            bench.answer("tag", Outcome::Done);
+        }
+        let asked: Vec<&str> = bench
+            .asked
+            .iter()
+            .map(String::as_str)
+            .filter(|ask| ask.starts_with("pull") || ask.starts_with("tag"))
+            .collect();
+        assert_eq!(asked.join(", "), asks, "{name}");
+        bench.answer("inspect image", image());
+    }
+}
+
+#[test]
+fn always_asks_and_pulls_every_time_and_a_failure_stops_the_task() {
+    let mut bench = Bench::new(of("r/a"), &behaving(PullBehavior::Always));
+    bench.fetch();
+    bench.add("1f", of("r/a"));
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.asked.clear();
+    bench.answer("pull", failed(FailureKind::NoCredentials));
+    bench.answer("inspect image", image());
+    bench.check(expect![[r#"
+        inspect image
+        MANIFEST_PULLED -> RUNNING"#]]);
+    let task = &bench.engine.tasks[&TaskId::from("1f")];
+    assert_eq!((task.state.known, task.state.reason.as_ref()), (TaskStatus::Stopped, None));
+    assert_eq!(reason(&bench, "1f", 0).as_deref(), Some("CannotPullECRContainerError: no"));
+}
+
+#[test]
+fn once_pulls_a_name_once() {
+    let mut bench = Bench::new(of("r/a:1"), &behaving(PullBehavior::Once));
+    bench.fetch();
+    bench.asked.clear();
+    bench.add("1f", of("r/a:1"));
+    bench.answer("inspect image", image());
+    // Another spelling is another name.
+    bench.add("2f", of("docker.io/r/a:1"));
+    bench.check(expect![[r#"
+        inspect image
+        create web in null
+        resolve docker.io/r/a:1
+        MANIFEST_PULLED -> RUNNING"#]]);
+}
+
+#[test]
+fn once_does_not_pull_again_what_was_removed() {
+    let mut bench = Bench::new(of("r/a:1"), &behaving(PullBehavior::Once));
+    bench.fetch();
+    bench.asked.clear();
+    bench.add("1f", of("r/a:1"));
+    bench.answer("inspect image", failed(FailureKind::NotFound));
+    let task = &bench.engine.tasks[&TaskId::from("1f")];
+    assert_eq!((task.state.known, task.state.reason.as_ref()), (TaskStatus::Stopped, None));
+    assert_eq!(reason(&bench, "1f", 0).as_deref(), Some("CannotPullImageManifestError: no"));
+}
