@@ -159,14 +159,16 @@ impl Task {
         self.containers[index].begin(Stage::Pull, cx.now);
         if let Some(pull) = cx.core.images.pulls.get_mut(&key) {
             pull.waiters.push(waiter);
-            if pull.stage != PullStage::Waiting {
+            if pull.is_needed && pull.stage != PullStage::Waiting {
                 self.apply_pull_began(cx, index);
             }
             return false;
         }
         let is_pull_needed = match cx.core.config.pulls.behavior {
-            PullBehavior::Default | PullBehavior::Always | PullBehavior::PreferCached => true,
+            PullBehavior::Default | PullBehavior::Always => true,
             PullBehavior::Once => !cx.core.images.was_pulled(image.as_str()),
+            // An image that is named by its digest, or waited over a restart, was not looked for yet.
+            PullBehavior::PreferCached => false,
         };
         let stage = if is_pull_needed || cx.core.images.is_being_removed(&image, digest.as_ref()) {
             PullStage::Waiting
@@ -482,6 +484,16 @@ impl Core {
                 self.look_at(step, key)
             }
             (PullStage::Tagging(_), _) => self.look_at(step, key),
+            (PullStage::Looking(_), Outcome::Failed(_))
+                if !pull.is_needed
+                    && !pull.waiters.is_empty()
+                    && self.config.pulls.behavior == PullBehavior::PreferCached =>
+            {
+                pull.is_needed = true;
+                pull.stage = PullStage::Waiting;
+                pull.began = now.mono;
+                Deliveries::new()
+            }
             (PullStage::Looking(_), outcome) => {
                 let image = match outcome {
                     Outcome::Image(inspect) => Some(ImageFacts::from(&*inspect)),

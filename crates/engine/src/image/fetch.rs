@@ -104,7 +104,7 @@ pub struct ResolutionResult {
 pub struct Pull {
     pub access: RegistryAccess,
     pub waiters: Vec<(TaskId, usize)>,
-    /// `false`: the image is known to be here, only its facts are wanted.
+    /// `false`: the image ought to be here, only its facts are wanted.
     pub is_needed: bool,
     pub stage: PullStage,
     pub attempt: u32,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::EngineConfig;
-use crate::flow::testing::{Bench, failed, image};
+use crate::flow::testing::{Bench, failed, image, running};
 use crate::status::TaskStatus;
 
 const AA: &str = "sha256:aa";
@@ -46,6 +46,13 @@ fn seconds(bench: &Bench, words: &str) -> u64 {
 fn reason(bench: &Bench, task: &str, container: usize) -> Option<String> {
     let container = &bench.engine.tasks[&TaskId::from(task)].containers[container];
     container.state.error.as_ref().map(ToString::to_string)
+}
+
+fn stop(bench: &mut Bench, task: &str) {
+    bench.touch_task(task, |task, cx| {
+        task.stop(None);
+        task.settle(cx);
+    });
 }
 
 #[test]
@@ -177,4 +184,76 @@ fn once_does_not_pull_again_what_was_removed() {
     let task = &bench.engine.tasks[&TaskId::from("1f")];
     assert_eq!((task.state.known, task.state.reason.as_ref()), (TaskStatus::Stopped, None));
     assert_eq!(reason(&bench, "1f", 0).as_deref(), Some("CannotPullImageManifestError: no"));
+}
+
+#[test]
+fn once_says_nothing_of_a_pull_where_it_only_looks() {
+    let name = "r/a@sha256:aa";
+    let mut bench = Bench::new(of(name), &behaving(PullBehavior::Once));
+    bench.answer("pull", Outcome::Done);
+    bench.answer("inspect image", image());
+    bench.add("1f", of(name));
+    bench.add("2f", of(name));
+    bench.asked.clear();
+    bench.answer("inspect image", image());
+    assert_eq!(bench.asked, ["create web in null", "create web in null"]);
+    assert_eq!(bench.engine.tasks[&TaskId::from("2f")].state.pull_started_at, None);
+}
+
+#[test]
+fn a_cached_image_named_by_digest_needs_no_registry() {
+    let mut bench = Bench::new(of("r/a@sha256:aa"), &behaving(PullBehavior::PreferCached));
+    bench.add("1f", of("r/a@sha256:aa"));
+    bench.answer("inspect image", image());
+    bench.check(expect![[r#"
+        inspect image
+        create web in null
+        create web in null
+        MANIFEST_PULLED -> RUNNING"#]]);
+    assert_eq!(bench.task().state.pull_started_at, None);
+}
+
+#[test]
+fn an_image_named_by_digest_that_is_not_cached_is_pulled() {
+    let mut bench = Bench::new(of("r/a@sha256:aa"), &behaving(PullBehavior::PreferCached));
+    bench.answer("inspect image", failed(FailureKind::NotFound));
+    bench.answer("pull", Outcome::Done);
+    bench.answer("inspect image", image());
+    bench.check(expect![[r#"
+        inspect image
+        pull r/a@sha256:aa
+        inspect image
+        create web in null
+        MANIFEST_PULLED -> RUNNING"#]]);
+    assert!(bench.task().state.pull_started_at.is_some());
+}
+
+#[test]
+fn nobody_pulls_for_a_task_that_stopped_while_its_image_was_looked_for() {
+    let mut bench = Bench::new(of("r/a@sha256:aa"), &behaving(PullBehavior::PreferCached));
+    stop(&mut bench, "0f");
+    bench.answer("inspect image", failed(FailureKind::NotFound));
+    bench.check(expect![[r#"
+        inspect image
+        STOPPED -> STOPPED"#]]);
+    assert!(bench.engine.core.images.pulls.is_empty());
+}
+
+#[test]
+fn a_cached_image_is_found_again_after_a_restart() {
+    let web = json!({"name": "web", "image": "r/web", "essential": true,
+        "dependsOn": [{"containerName": "db", "condition": "START"}]});
+    let db = json!({"name": "db", "image": "r/db"});
+    let mut bench = Bench::new(json!({"containers": [web, db]}), &behaving(PullBehavior::PreferCached));
+    bench.answer("inspect image", image());
+    bench.answer("inspect image", image());
+    bench.answer("create db", Outcome::Created("c1".into()));
+    let mut bench = bench.restart();
+    bench.handle(crate::Event::EventsOpened);
+    bench.answer("list", Outcome::Listed(vec![]));
+    bench.asked.clear();
+    bench.answer("inspect", running());
+    bench.check(expect![[r#"
+        inspect image
+        MANIFEST_PULLED -> RUNNING"#]]);
 }
