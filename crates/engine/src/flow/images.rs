@@ -271,7 +271,7 @@ impl Core {
         let mut began = Deliveries::new();
         self.serve_after_removal(step);
         loop {
-            let running = self.images.pulls.values().filter(|p| p.stage.has_slot()).count();
+            let running = self.images.pulls.values().filter(|p| p.has_slot()).count();
             if running >= self.config.pulls.parallel.max(1) {
                 return began;
             }

@@ -127,10 +127,11 @@ pub enum PullStage {
     Looking(EffectId),
 }
 
-impl PullStage {
-    /// Whether it counts against the limit on parallel pulls.
-    pub const fn has_slot(&self) -> bool {
-        matches!(self, Self::Pulling(_) | Self::Pause)
+impl Pull {
+    /// Whether it counts against the limit on parallel pulls. One that nobody waits for any more goes on to its end,
+    /// since it cannot be called back, but holds up no other.
+    pub fn has_slot(&self) -> bool {
+        !self.waiters.is_empty() && matches!(self.stage, PullStage::Pulling(_) | PullStage::Pause)
     }
 }
 

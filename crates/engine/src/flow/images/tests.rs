@@ -113,6 +113,19 @@ fn pulls_stand_in_line_and_that_costs_no_time() {
 }
 
 #[test]
+fn a_pull_that_nobody_waits_for_holds_up_no_other() {
+    let mut bench = Bench::new(of("r/a"), &one_by_one());
+    bench.add("1f", of("r/b"));
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.asked.clear();
+    stop(&mut bench, "0f");
+    bench.check(expect![[r#"
+        pull r/b:latest
+        STOPPED -> STOPPED"#]]);
+}
+
+#[test]
 fn what_was_pulled_by_digest_gets_the_name_that_was_asked_for() {
     for (name, digest, asks) in [
         ("r/web", Some(AA), "pull r/web@sha256:aa, tag r/web@sha256:aa as r/web"),
