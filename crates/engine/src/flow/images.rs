@@ -28,6 +28,7 @@ const RESOLVE_ATTEMPTS_FINAL: u32 = 4;
 const PULL_ATTEMPTS: u32 = 5;
 const PULL_ATTEMPTS_FINAL: u32 = 2;
 const TAG_ATTEMPTS: u32 = 5;
+const TAG_PAUSE: Duration = Duration::from_millis(100);
 const TAG_DEADLINE: Duration = Duration::from_secs(30);
 /// For the image that the agent brings along (spec 20 §7.4).
 const LOAD_DEADLINE: Duration = Duration::from_secs(120);
@@ -287,12 +288,11 @@ impl Core {
                 .min_by_key(|(key, pull)| (pull.began, (*key).clone()))
                 .map(|(key, _)| key.clone());
             let Some(key) = next else { return began };
-            let effect = self.pull_attempt(step, &key);
             if let Some(pull) = self.images.pulls.get_mut(&key) {
-                pull.stage = PullStage::Pulling(effect);
                 pull.began = now.mono;
                 began.push((pull.waiters.clone(), Fetched::PullBegan));
             }
+            self.attempt_pull(step, now, &key);
         }
     }
 
@@ -329,16 +329,34 @@ impl Core {
         }
     }
 
-    fn pull_attempt(&mut self, step: &mut Step, key: &FetchKey) -> crate::effect::EffectId {
-        let access = self.images.pulls.get(key).map(|p| p.access.clone()).unwrap_or_default();
+    /// Pulls; all attempts share the time of one pull.
+    fn attempt_pull(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
+        let Some(pull) = self.images.pulls.get(key) else { return };
         let effect = Effect::Pull {
             image: pull_reference(&key.image, key.digest.as_ref()),
-            access,
-            deadline: self.config.pulls.timeout,
+            access: pull.access.clone(),
+            deadline: self.config.pulls.timeout.saturating_sub(now.mono - pull.began),
             first_progress: FIRST_PROGRESS,
             inactivity: self.config.pulls.inactivity_timeout,
         };
-        self.ask(step, Route::Pull(key.clone()), effect)
+        let effect = self.ask(step, Route::Pull(key.clone()), effect);
+        if let Some(pull) = self.images.pulls.get_mut(key) {
+            pull.stage = PullStage::Pulling(effect);
+        }
+    }
+
+    /// Asks the registry for a digest; all attempts share the time of one look-up.
+    fn attempt_resolution(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
+        let Some(resolution) = self.images.resolutions.get(key) else { return };
+        let effect = Effect::ResolveDigest {
+            image: key.image.clone(),
+            access: resolution.access.clone(),
+            deadline: self.config.pulls.manifest_timeout.saturating_sub(now.mono - resolution.since),
+        };
+        let effect = self.ask(step, Route::Resolution(key.clone()), effect);
+        if let Some(resolution) = self.images.resolutions.get_mut(key) {
+            resolution.stage = ResolutionStage::Registry(effect);
+        }
     }
 
     /// A look-up's answer.
@@ -362,24 +380,17 @@ impl Core {
                 ResolutionResult { error: Some(error), ..ResolutionResult::default() }
             }
             (ResolutionStage::Local(_), _) => {
-                let effect = Effect::ResolveDigest {
-                    image: key.image.clone(),
-                    access: resolution.access.clone(),
-                    deadline: self.config.pulls.manifest_timeout,
-                };
-                let effect = self.ask(step, Route::Resolution(key.clone()), effect);
-                if let Some(resolution) = self.images.resolutions.get_mut(key) {
-                    resolution.stage = ResolutionStage::Registry(effect);
-                }
+                resolution.since = now.mono;
+                self.attempt_resolution(step, now, key);
                 return Deliveries::new();
             }
             (_, Outcome::Resolved(digest)) => ResolutionResult { digest, ..ResolutionResult::default() },
             (_, Outcome::Failed(failure)) => {
-                let waited = now.mono - resolution.since;
                 let limit = self.config.pulls.manifest_timeout;
+                let left = limit.saturating_sub(now.mono - resolution.since);
                 let most = if is_final(&failure) { RESOLVE_ATTEMPTS_FINAL } else { RESOLVE_ATTEMPTS };
-                if resolution.attempt < most && failure.kind != FailureKind::Timeout && waited < limit {
-                    let pause = resolution.backoff.next(&mut self.rng);
+                let pause = resolution.backoff.next(&mut self.rng);
+                if resolution.attempt < most && failure.kind != FailureKind::Timeout && pause < left {
                     let attempt = resolution.attempt;
                     resolution.attempt += 1;
                     resolution.stage = ResolutionStage::Pause;
@@ -404,36 +415,25 @@ impl Core {
     }
 
     /// A look-up's pause is over.
-    pub(crate) fn retry_resolution(&mut self, step: &mut Step, key: &FetchKey) {
+    pub(crate) fn retry_resolution(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
         let Some(resolution) = self.images.resolutions.get(key) else { return };
         if resolution.waiters.is_empty() {
             self.images.resolutions.remove(key);
             return;
         }
-        let effect = Effect::ResolveDigest {
-            image: key.image.clone(),
-            access: resolution.access.clone(),
-            deadline: self.config.pulls.manifest_timeout,
-        };
-        let effect = self.ask(step, Route::Resolution(key.clone()), effect);
-        if let Some(resolution) = self.images.resolutions.get_mut(key) {
-            resolution.stage = ResolutionStage::Registry(effect);
-        }
+        self.attempt_resolution(step, now, key);
     }
 
     /// A pull's pause is over.
-    pub(crate) fn retry_pull(&mut self, step: &mut Step, key: &FetchKey) {
+    pub(crate) fn retry_pull(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
         let Some(pull) = self.images.pulls.get(key) else { return };
         if pull.waiters.is_empty() {
             self.images.pulls.remove(key);
             return;
         }
-        let stage = match pull.stage {
-            PullStage::TagPause => PullStage::Tagging(self.ask_tag(step, key)),
-            _ => PullStage::Pulling(self.pull_attempt(step, key)),
-        };
-        if let Some(pull) = self.images.pulls.get_mut(key) {
-            pull.stage = stage;
+        match pull.stage {
+            PullStage::TagPause => self.attempt_tag(step, now, key),
+            _ => self.attempt_pull(step, now, key),
         }
     }
 
@@ -444,8 +444,9 @@ impl Core {
             (PullStage::Pulling(_), Outcome::Failed(failure)) => {
                 let most = if is_final(&failure) { PULL_ATTEMPTS_FINAL } else { PULL_ATTEMPTS };
                 let is_hopeless = matches!(failure.kind, FailureKind::Timeout | FailureKind::NoCredentials);
-                if pull.attempt < most && !is_hopeless && !pull.waiters.is_empty() {
-                    let pause = pull.backoff.next(&mut self.rng);
+                let left = self.config.pulls.timeout.saturating_sub(now.mono - pull.began);
+                let pause = pull.backoff.next(&mut self.rng);
+                if pull.attempt < most && !is_hopeless && !pull.waiters.is_empty() && pause < left {
                     let stumble = Fetched::Stumbled { error: failure.text, attempt: pull.attempt, retry_in: pause };
                     pull.attempt += 1;
                     pull.stage = PullStage::Pause;
@@ -459,19 +460,18 @@ impl Core {
             (PullStage::Pulling(_), _) => {
                 if key.digest.is_some() && key.image.digest().is_none() {
                     pull.attempt = 1;
-                    let effect = self.ask_tag(step, key);
-                    if let Some(pull) = self.images.pulls.get_mut(key) {
-                        pull.stage = PullStage::Tagging(effect);
-                    }
+                    pull.began = now.mono;
+                    self.attempt_tag(step, now, key);
                     return Deliveries::new();
                 }
                 self.look_at(step, key)
             }
             (PullStage::Tagging(_), Outcome::Failed(failure)) => {
-                if pull.attempt < TAG_ATTEMPTS && failure.kind != FailureKind::Timeout {
+                let left = TAG_DEADLINE.saturating_sub(now.mono - pull.began);
+                if pull.attempt < TAG_ATTEMPTS && failure.kind != FailureKind::Timeout && TAG_PAUSE < left {
                     pull.attempt += 1;
                     pull.stage = PullStage::TagPause;
-                    self.set(Timer::Pull(key.clone()), now.mono + Duration::from_millis(100));
+                    self.set(Timer::Pull(key.clone()), now.mono + TAG_PAUSE);
                     return Deliveries::new();
                 }
                 pull.error = Some(if failure.kind == FailureKind::Timeout {
@@ -517,13 +517,18 @@ impl Core {
         }
     }
 
-    fn ask_tag(&mut self, step: &mut Step, key: &FetchKey) -> crate::effect::EffectId {
+    /// Gives what was pulled by digest the name that was asked for; all attempts share the time of one.
+    fn attempt_tag(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
+        let Some(pull) = self.images.pulls.get(key) else { return };
         let effect = Effect::TagImage {
             source: pull_reference(&key.image, key.digest.as_ref()),
             target: key.image.clone(),
-            deadline: TAG_DEADLINE,
+            deadline: TAG_DEADLINE.saturating_sub(now.mono - pull.began),
         };
-        self.ask(step, Route::Pull(key.clone()), effect)
+        let effect = self.ask(step, Route::Pull(key.clone()), effect);
+        if let Some(pull) = self.images.pulls.get_mut(key) {
+            pull.stage = PullStage::Tagging(effect);
+        }
     }
 
     fn look_at(&mut self, step: &mut Step, key: &FetchKey) -> Deliveries {

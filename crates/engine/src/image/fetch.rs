@@ -75,6 +75,7 @@ pub struct Resolution {
     pub waiters: Vec<(TaskId, usize)>,
     pub stage: ResolutionStage,
     pub attempt: u32,
+    /// When the registry was first asked.
     pub since: Mono,
     pub backoff: Backoff,
 }
@@ -108,7 +109,7 @@ pub struct Pull {
     pub is_needed: bool,
     pub stage: PullStage,
     pub attempt: u32,
-    /// When its turn came; waiting in line does not count.
+    /// When its turn came, and then when the tagging began; waiting in line does not count.
     pub began: Mono,
     pub backoff: Backoff,
     pub error: Option<NamedError>,

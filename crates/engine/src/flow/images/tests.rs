@@ -126,6 +126,61 @@ fn a_pull_that_nobody_waits_for_holds_up_no_other() {
 }
 
 #[test]
+fn all_attempts_at_a_pull_share_its_time() {
+    let mut bench = Bench::new(json!({}), &EngineConfig::default());
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.pass(7190);
+    bench.answer("pull", failed(FailureKind::Other));
+    bench.pass(2);
+    assert_eq!(seconds(&bench, "pull"), 8);
+    bench.pass(7);
+    bench.asked.clear();
+    bench.answer("pull", failed(FailureKind::Other));
+    bench.check(expect![[r#"
+        inspect image
+        MANIFEST_PULLED -> RUNNING"#]]);
+    bench.answer("inspect image", failed(FailureKind::NotFound));
+    assert_eq!(reason(&bench, "0f", 0).as_deref(), Some("CannotPullContainerError: no"));
+}
+
+#[test]
+fn all_attempts_at_a_digest_share_its_time() {
+    let mut bench = Bench::new(json!({}), &behaving(PullBehavior::PreferCached));
+    bench.pass(100);
+    bench.answer("inspect image", failed(FailureKind::NotFound));
+    assert_eq!(seconds(&bench, "resolve"), 60, "the look at what is here is not of it");
+    bench.pass(50);
+    bench.answer("resolve", failed(FailureKind::Other));
+    bench.pass(1);
+    assert_eq!(seconds(&bench, "resolve"), 9);
+    bench.answer("resolve", failed(FailureKind::Timeout));
+    assert_eq!(
+        reason(&bench, "0f", 0).as_deref(),
+        Some("DockerTimeoutError: Could not transition to MANIFEST_PULLED; timed out after waiting 1m0s")
+    );
+}
+
+#[test]
+fn all_attempts_at_a_tag_share_its_time() {
+    let mut bench = Bench::new(json!({}), &EngineConfig::default());
+    bench.answer("resolve", resolved());
+    bench.pass(1000);
+    bench.answer("pull", Outcome::Done);
+    assert_eq!(seconds(&bench, "tag"), 30);
+    bench.pass(20);
+    bench.answer("tag", failed(FailureKind::Other));
+    bench.pass(1);
+    assert_eq!(seconds(&bench, "tag"), 9);
+    bench.pass(9);
+    bench.answer("tag", failed(FailureKind::Other));
+    bench.answer("inspect image", failed(FailureKind::NotFound));
+    assert_eq!(
+        reason(&bench, "0f", 0).as_deref(),
+        Some("CannotPullContainerError: failed to tag image 'r/web@sha256:aa' as 'r/web': no")
+    );
+}
+
+#[test]
 fn what_was_pulled_by_digest_gets_the_name_that_was_asked_for() {
     for (name, digest, asks) in [
         ("r/web", Some(AA), "pull r/web@sha256:aa, tag r/web@sha256:aa as r/web"),
