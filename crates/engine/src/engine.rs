@@ -298,6 +298,11 @@ impl Engine {
                 let deliveries = self.core.apply_pull(step, now, &key, outcome);
                 self.deliver(now, deliveries, step);
             }
+            Route::ContainerImage(task, index) => self.touch(now, &task, step, |task, cx| {
+                if index < task.containers.len() {
+                    task.apply_container_image(cx, index, &outcome);
+                }
+            }),
             Route::Ports => {
                 if let Some(found) = self.core.apply_search(step, &outcome) {
                     let task = match &found {

@@ -13,7 +13,7 @@ use crate::effect::Effect;
 use crate::event::{Failure, FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::image::{
-    FetchKey, ImageFacts, Images, Pull, PullResult, PullStage, Resolution, ResolutionResult, ResolutionStage,
+    FetchKey, FullName, ImageFacts, Images, Pull, PullResult, PullStage, Resolution, ResolutionResult, ResolutionStage,
 };
 use crate::status::ContainerStatus;
 use crate::step::Step;
@@ -236,6 +236,23 @@ impl Task {
             }
         }
         self.containers[index].advance(ContainerStatus::Pulled);
+    }
+
+    /// The image of a container that is here, and of which nothing is known. A look that fails is repeated with the
+    /// container's next inspection.
+    pub(crate) fn apply_container_image(&mut self, cx: &mut Cx<'_>, index: usize, outcome: &Outcome) {
+        let Outcome::Image(inspect) = outcome else { return };
+        let container = &self.containers[index];
+        let facts = ImageFacts::from(&**inspect);
+        let name = container.definition.image.as_str();
+        let full = FullName::of(name);
+        let images = &mut cx.core.images;
+        if inspect.repo_tags.iter().chain(&inspect.repo_digests).any(|known| FullName::of(known) == full) {
+            images.remember(&facts, name, false, cx.now.wall);
+        } else {
+            images.remember_nameless(&facts, name, cx.now.wall);
+        }
+        images.hold_again(&facts.id, self.id(), container.name());
     }
 
     fn use_image(&mut self, cx: &mut Cx<'_>, index: usize, facts: &ImageFacts, is_pulled: bool) {

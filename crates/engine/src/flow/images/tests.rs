@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use expect_test::expect;
 use serde_json::{Value, json};
+use wire::docker::ImageInspect;
 
 use super::*;
 use crate::config::EngineConfig;
@@ -324,4 +325,63 @@ fn a_cached_image_is_found_again_after_a_restart() {
     bench.check(expect![[r#"
         inspect image
         MANIFEST_PULLED -> RUNNING"#]]);
+}
+
+/// As the Engine describes the container of an image.
+fn running_of(id: &str) -> Outcome {
+    let Outcome::Inspected(mut inspect) = running() else { unreachable!() };
+    inspect.image = id.to_owned();
+    Outcome::Inspected(inspect)
+}
+
+/// Up to the point where its container runs; its image could not be looked at after the pull.
+fn unseen() -> Bench {
+    let mut bench = Bench::new(json!({}), &EngineConfig::default());
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.answer("pull", Outcome::Done);
+    bench.answer("inspect image", failed(FailureKind::Timeout));
+    bench.answer("create web", Outcome::Created("c1".into()));
+    bench.answer("start", Outcome::Done);
+    bench.asked.clear();
+    bench.answer("inspect", running_of("sha256:1"));
+    bench
+}
+
+fn of_container(tags: &[&str]) -> Outcome {
+    let repo_tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+    Outcome::Image(Box::new(ImageInspect { id: "sha256:1".into(), repo_tags, ..ImageInspect::default() }))
+}
+
+#[test]
+fn an_image_that_could_not_be_looked_at_is_known_by_its_container() {
+    let mut bench = unseen();
+    bench.answer("inspect image", of_container(&["r/web:latest"]));
+    let record = &bench.engine.core.images.records[&"sha256:1".into()];
+    assert_eq!((record.names.len(), record.holders.len(), record.is_pull_complete), (1, 1, false));
+    assert!(bench.rows.keys().any(|(table, key)| table == "image" && key == "sha256:1"));
+    // Once is enough.
+    bench.touch(|task, cx| task.observe(cx, 0, None, false));
+    bench.answer("inspect", running_of("sha256:1"));
+    bench.check(expect![[r#"
+        inspect image
+        inspect
+        RUNNING -> RUNNING"#]]);
+}
+
+#[test]
+fn a_name_that_moved_on_stays_where_it_is_now() {
+    let mut bench = unseen();
+    bench.add("1f", json!({}));
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.answer("pull", Outcome::Done);
+    let at = bench.open.iter().rposition(|(words, ..)| words == "inspect image").unwrap();
+    let last = bench.open.remove(at);
+    bench.open.insert(0, last);
+    let newer = ImageInspect { id: "sha256:2".into(), ..ImageInspect::default() };
+    bench.answer("inspect image", Outcome::Image(Box::new(newer)));
+    bench.answer("inspect image", of_container(&[]));
+    let records = &bench.engine.core.images.records;
+    assert_eq!(records[&"sha256:2".into()].names.len(), 1);
+    let old = &records[&"sha256:1".into()];
+    assert_eq!((old.names.len(), old.moved_names.len(), old.holders.len()), (0, 1, 1));
 }
