@@ -228,7 +228,15 @@ impl Task {
             Some(error) => {
                 self.note_on(cx, index, Fact::Failed { error: error.to_string() });
                 self.containers[index].keep_error(error.clone());
-                if cx.core.config.pulls.behavior.failure_stops_task() {
+                let config = &cx.core.config;
+                let is_missed_upfront = config.pulls_dependents_upfront
+                    && config.pulls.behavior != PullBehavior::Always
+                    && result.image.is_none()
+                    && self.containers[index].definition.is_essential;
+                if is_missed_upfront {
+                    self.tell_pull_failure(error);
+                }
+                if is_missed_upfront || config.pulls.behavior.failure_stops_task() {
                     self.containers[index].advance(ContainerStatus::Pulled);
                     self.stop(None);
                     return;
@@ -270,16 +278,20 @@ impl Task {
 }
 
 impl Images {
-    /// A container waits no longer.
-    pub(crate) fn leave(&mut self, task: &TaskId, index: usize) {
+    /// A container waits no longer. True when it stood in line for a pull.
+    pub(crate) fn leave(&mut self, task: &TaskId, index: usize) -> bool {
         let stays = |waiter: &(TaskId, usize)| !(waiter.0 == *task && waiter.1 == index);
         for resolution in self.resolutions.values_mut() {
             resolution.waiters.retain(stays);
         }
+        let mut was_in_line = false;
         for pull in self.pulls.values_mut() {
+            let before = pull.waiters.len();
             pull.waiters.retain(stays);
+            was_in_line |= pull.waiters.len() < before && pull.is_needed && pull.stage == PullStage::Waiting;
         }
         self.pulls.retain(|_, pull| pull.stage != PullStage::Waiting || !pull.waiters.is_empty());
+        was_in_line
     }
 }
 

@@ -127,6 +127,23 @@ fn a_pull_that_nobody_waits_for_holds_up_no_other() {
 }
 
 #[test]
+fn a_task_that_stops_in_line_says_that_its_pull_never_began() {
+    let mut bench = Bench::new(of("r/a"), &one_by_one());
+    bench.add("1f", of("r/b"));
+    bench.answer("resolve", Outcome::Resolved(None));
+    bench.answer("resolve", Outcome::Resolved(None));
+    stop(&mut bench, "1f");
+    stop(&mut bench, "0f");
+    assert_eq!(
+        reason(&bench, "1f", 0).as_deref(),
+        Some(
+            "TaskStoppedBeforePullBeginError: Task stopped before image pull could begin for task: arn:aws:ecs:us-west-2:123456789012:task/lab/1f"
+        )
+    );
+    assert_eq!(reason(&bench, "0f", 0), None);
+}
+
+#[test]
 fn all_attempts_at_a_pull_share_its_time() {
     let mut bench = Bench::new(json!({}), &EngineConfig::default());
     bench.answer("resolve", Outcome::Resolved(None));
@@ -384,4 +401,46 @@ fn a_name_that_moved_on_stays_where_it_is_now() {
     assert_eq!(records[&"sha256:2".into()].names.len(), 1);
     let old = &records[&"sha256:1".into()];
     assert_eq!((old.names.len(), old.moved_names.len(), old.holders.len()), (0, 1, 1));
+}
+
+fn upfront(behavior: PullBehavior, essential: bool) -> Bench {
+    let mut config = behaving(behavior);
+    config.pulls_dependents_upfront = true;
+    let web = json!({"name": "web", "image": "r/web", "essential": essential});
+    let log = json!({"name": "log", "image": "r/log", "essential": true});
+    let mut bench = Bench::new(json!({"containers": [web, log]}), &config);
+    bench.answer("resolve r/web", resolved());
+    bench.answer("resolve r/log", resolved());
+    bench.answer("pull r/web", failed(FailureKind::NoCredentials));
+    bench.asked.clear();
+    bench
+}
+
+#[test]
+fn a_pull_upfront_that_leaves_no_image_stops_the_task() {
+    let mut bench = upfront(PullBehavior::Default, true);
+    bench.answer("inspect image", failed(FailureKind::NotFound));
+    bench.check(expect![[r#"
+        STOPPED -> STOPPED"#]]);
+    assert_eq!(reason(&bench, "0f", 0).as_deref(), Some("CannotPullECRContainerError: no"));
+    let told: Vec<_> = bench.task().state.reports.iter().map(|r| format!("{} {}", r.status, r.reason)).collect();
+    assert_eq!(told, ["MANIFEST_PULLED ", "MANIFEST_PULLED CannotPullECRContainerError: no", "STOPPED "]);
+}
+
+#[test]
+fn a_pull_upfront_whose_image_is_here_stops_nothing() {
+    let mut bench = upfront(PullBehavior::Default, true);
+    bench.answer("inspect image", image());
+    bench.check(expect![[r#"
+        create web in null
+        MANIFEST_PULLED -> RUNNING"#]]);
+}
+
+#[test]
+fn a_pull_upfront_for_a_container_that_is_not_essential_stops_nothing() {
+    let mut bench = upfront(PullBehavior::Default, false);
+    bench.answer("inspect image", failed(FailureKind::NotFound));
+    bench.check(expect![[r#"
+        create web in null
+        MANIFEST_PULLED -> RUNNING"#]]);
 }
