@@ -29,6 +29,8 @@ pub enum Route {
     MetadataRemoval(TaskId),
     Resolution(FetchKey),
     Pull(FetchKey),
+    /// A look at the image of a container that is here.
+    ContainerImage(TaskId, usize),
     Ports,
     Report(TaskId),
     List,

@@ -235,8 +235,8 @@ impl Engine {
                     self.core.outbox.resume(&id);
                 }
                 Timer::Cleanup(id) => self.touch(now, &id, step, Task::begin_cleanup),
-                Timer::Resolution(key) => self.core.retry_resolution(step, &key),
-                Timer::Pull(key) => self.core.retry_pull(step, &key),
+                Timer::Resolution(key) => self.core.retry_resolution(step, now, &key),
+                Timer::Pull(key) => self.core.retry_pull(step, now, &key),
                 Timer::ImageCleanup => self.image_cleanup_due(now, step),
                 Timer::DiskCheck => self.disk_check_due(step),
                 Timer::Ledger => self.serve_ledger(now, step),
@@ -298,6 +298,11 @@ impl Engine {
                 let deliveries = self.core.apply_pull(step, now, &key, outcome);
                 self.deliver(now, deliveries, step);
             }
+            Route::ContainerImage(task, index) => self.touch(now, &task, step, |task, cx| {
+                if index < task.containers.len() {
+                    task.apply_container_image(cx, index, &outcome);
+                }
+            }),
             Route::Ports => {
                 if let Some(found) = self.core.apply_search(step, &outcome) {
                     let task = match &found {

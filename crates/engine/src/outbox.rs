@@ -12,7 +12,7 @@ use wire::ids::TaskId;
 
 use crate::backoff::Backoff;
 use crate::config::EngineConfig;
-use crate::container::{Container, ContainerPorts, PortBinding};
+use crate::container::{Container, ContainerPorts, NamedError, PortBinding};
 use crate::effect::EffectId;
 use crate::event::{Failure, FailureKind};
 use crate::rng::Rng;
@@ -87,6 +87,19 @@ impl Task {
             self.queue_report();
         }
         is_due
+    }
+
+    /// Queues a report of a failed pull while the status that it carries is not acknowledged (spec 20 §5.3, 7).
+    pub(crate) fn tell_pull_failure(&mut self, error: &NamedError) {
+        let is_reportable = self.state.known == TaskStatus::ManifestPulled
+            && self.state.sent < self.state.known
+            && self.containers.iter().any(Container::has_resolved_digest);
+        if is_reportable {
+            self.queue_report();
+            if let Some(report) = self.state.reports.back_mut() {
+                report.reason = error.to_string();
+            }
+        }
     }
 
     fn queue_report(&mut self) {

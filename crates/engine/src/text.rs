@@ -38,6 +38,11 @@ pub fn timed_out(what: &str, after: Duration) -> String {
     format!("Could not transition to {what}; timed out after waiting {}", render_duration(after))
 }
 
+/// A task that was told to stop while a pull of its stood in line.
+pub fn stopped_before_pull(arn: &str) -> String {
+    format!("Task stopped before image pull could begin for task: {arn}")
+}
+
 /// A failed pull's text: ECR's layer addresses hidden, a hint put in front where the cause is known (spec 20 §5.5).
 pub fn pull_failure(text: &str, image: &str) -> String {
     let text = redact_layer_address(text, image);

@@ -254,9 +254,7 @@ fn check_task(world: &World, engine: &Engine, id: &TaskId, task: &Task) -> Resul
             Stage::Pull => core.images.pulls.iter().any(|(key, pull)| {
                 pull.waiters.contains(&waiter)
                     && match pull.stage {
-                        PullStage::Waiting => {
-                            is_removing || core.images.pulls.values().any(|other| other.stage.has_slot())
-                        }
+                        PullStage::Waiting => is_removing || core.images.pulls.values().any(|other| other.has_slot()),
                         PullStage::Pulling(effect) | PullStage::Tagging(effect) | PullStage::Looking(effect) => {
                             is_out(effect)
                         }

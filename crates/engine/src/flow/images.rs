@@ -13,7 +13,7 @@ use crate::effect::Effect;
 use crate::event::{Failure, FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::image::{
-    FetchKey, ImageFacts, Images, Pull, PullResult, PullStage, Resolution, ResolutionResult, ResolutionStage,
+    FetchKey, FullName, ImageFacts, Images, Pull, PullResult, PullStage, Resolution, ResolutionResult, ResolutionStage,
     pull_reference,
 };
 use crate::status::ContainerStatus;
@@ -29,6 +29,7 @@ const RESOLVE_ATTEMPTS_FINAL: u32 = 4;
 const PULL_ATTEMPTS: u32 = 5;
 const PULL_ATTEMPTS_FINAL: u32 = 2;
 const TAG_ATTEMPTS: u32 = 5;
+const TAG_PAUSE: Duration = Duration::from_millis(100);
 const TAG_DEADLINE: Duration = Duration::from_secs(30);
 /// For the image that the agent brings along (spec 20 §7.4).
 const LOAD_DEADLINE: Duration = Duration::from_secs(120);
@@ -160,14 +161,16 @@ impl Task {
         self.containers[index].begin(Stage::Pull, cx.now);
         if let Some(pull) = cx.core.images.pulls.get_mut(&key) {
             pull.waiters.push(waiter);
-            if pull.stage != PullStage::Waiting {
+            if pull.is_needed && pull.stage != PullStage::Waiting {
                 self.apply_pull_began(cx, index);
             }
             return false;
         }
         let is_pull_needed = match cx.core.config.pulls.behavior {
-            PullBehavior::Default | PullBehavior::Always | PullBehavior::PreferCached => true,
+            PullBehavior::Default | PullBehavior::Always => true,
             PullBehavior::Once => !cx.core.images.was_pulled(image.as_str()),
+            // An image that is named by its digest, or waited over a restart, was not looked for yet.
+            PullBehavior::PreferCached => false,
         };
         let stage = if is_pull_needed || cx.core.images.is_being_removed(&image, digest.as_ref()) {
             PullStage::Waiting
@@ -226,7 +229,15 @@ impl Task {
             Some(error) => {
                 self.note_on(cx, index, Fact::Failed { error: error.to_string() });
                 self.containers[index].keep_error(error.clone());
-                if cx.core.config.pulls.behavior.failure_stops_task() {
+                let config = &cx.core.config;
+                let is_missed_upfront = config.pulls_dependents_upfront
+                    && config.pulls.behavior != PullBehavior::Always
+                    && result.image.is_none()
+                    && self.containers[index].definition.is_essential;
+                if is_missed_upfront {
+                    self.tell_pull_failure(error);
+                }
+                if is_missed_upfront || config.pulls.behavior.failure_stops_task() {
                     self.containers[index].advance(ContainerStatus::Pulled);
                     self.stop(None);
                     return;
@@ -234,6 +245,23 @@ impl Task {
             }
         }
         self.containers[index].advance(ContainerStatus::Pulled);
+    }
+
+    /// The image of a container that is here, and of which nothing is known. A look that fails is repeated with the
+    /// container's next inspection.
+    pub(crate) fn apply_container_image(&mut self, cx: &mut Cx<'_>, index: usize, outcome: &Outcome) {
+        let Outcome::Image(inspect) = outcome else { return };
+        let container = &self.containers[index];
+        let facts = ImageFacts::from(&**inspect);
+        let name = container.definition.image.as_str();
+        let full = FullName::of(name);
+        let images = &mut cx.core.images;
+        if inspect.repo_tags.iter().chain(&inspect.repo_digests).any(|known| FullName::of(known) == full) {
+            images.remember(&facts, name, false, cx.now.wall);
+        } else {
+            images.remember_nameless(&facts, name, cx.now.wall);
+        }
+        images.hold_again(&facts.id, self.id(), container.name());
     }
 
     fn use_image(&mut self, cx: &mut Cx<'_>, index: usize, facts: &ImageFacts, is_pulled: bool) {
@@ -251,16 +279,20 @@ impl Task {
 }
 
 impl Images {
-    /// A container waits no longer.
-    pub(crate) fn leave(&mut self, task: &TaskId, index: usize) {
+    /// A container waits no longer. True when it stood in line for a pull.
+    pub(crate) fn leave(&mut self, task: &TaskId, index: usize) -> bool {
         let stays = |waiter: &(TaskId, usize)| !(waiter.0 == *task && waiter.1 == index);
         for resolution in self.resolutions.values_mut() {
             resolution.waiters.retain(stays);
         }
+        let mut was_in_line = false;
         for pull in self.pulls.values_mut() {
+            let before = pull.waiters.len();
             pull.waiters.retain(stays);
+            was_in_line |= pull.waiters.len() < before && pull.is_needed && pull.stage == PullStage::Waiting;
         }
         self.pulls.retain(|_, pull| pull.stage != PullStage::Waiting || !pull.waiters.is_empty());
+        was_in_line
     }
 }
 
@@ -270,7 +302,7 @@ impl Core {
         let mut began = Deliveries::new();
         self.serve_after_removal(step);
         loop {
-            let running = self.images.pulls.values().filter(|p| p.stage.has_slot()).count();
+            let running = self.images.pulls.values().filter(|p| p.has_slot()).count();
             if running >= self.config.pulls.parallel.max(1) {
                 return began;
             }
@@ -286,12 +318,11 @@ impl Core {
                 .min_by_key(|(key, pull)| (pull.began, (*key).clone()))
                 .map(|(key, _)| key.clone());
             let Some(key) = next else { return began };
-            let effect = self.pull_attempt(step, &key);
             if let Some(pull) = self.images.pulls.get_mut(&key) {
-                pull.stage = PullStage::Pulling(effect);
                 pull.began = now.mono;
                 began.push((pull.waiters.clone(), Fetched::PullBegan));
             }
+            self.attempt_pull(step, now, &key);
         }
     }
 
@@ -328,16 +359,34 @@ impl Core {
         }
     }
 
-    fn pull_attempt(&mut self, step: &mut Step, key: &FetchKey) -> crate::effect::EffectId {
-        let access = self.images.pulls.get(key).map(|p| p.access.clone()).unwrap_or_default();
+    /// Pulls; all attempts share the time of one pull.
+    fn attempt_pull(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
+        let Some(pull) = self.images.pulls.get(key) else { return };
         let effect = Effect::Pull {
             image: pull_reference(&key.image, key.digest.as_ref()),
-            access,
-            deadline: self.config.pulls.timeout,
+            access: pull.access.clone(),
+            deadline: self.config.pulls.timeout.saturating_sub(now.mono - pull.began),
             first_progress: FIRST_PROGRESS,
             inactivity: self.config.pulls.inactivity_timeout,
         };
-        self.ask(step, Route::Pull(key.clone()), effect)
+        let effect = self.ask(step, Route::Pull(key.clone()), effect);
+        if let Some(pull) = self.images.pulls.get_mut(key) {
+            pull.stage = PullStage::Pulling(effect);
+        }
+    }
+
+    /// Asks the registry for a digest; all attempts share the time of one look-up.
+    fn attempt_resolution(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
+        let Some(resolution) = self.images.resolutions.get(key) else { return };
+        let effect = Effect::ResolveDigest {
+            image: key.image.clone(),
+            access: resolution.access.clone(),
+            deadline: self.config.pulls.manifest_timeout.saturating_sub(now.mono - resolution.since),
+        };
+        let effect = self.ask(step, Route::Resolution(key.clone()), effect);
+        if let Some(resolution) = self.images.resolutions.get_mut(key) {
+            resolution.stage = ResolutionStage::Registry(effect);
+        }
     }
 
     /// A look-up's answer.
@@ -361,24 +410,17 @@ impl Core {
                 ResolutionResult { error: Some(error), ..ResolutionResult::default() }
             }
             (ResolutionStage::Local(_), _) => {
-                let effect = Effect::ResolveDigest {
-                    image: key.image.clone(),
-                    access: resolution.access.clone(),
-                    deadline: self.config.pulls.manifest_timeout,
-                };
-                let effect = self.ask(step, Route::Resolution(key.clone()), effect);
-                if let Some(resolution) = self.images.resolutions.get_mut(key) {
-                    resolution.stage = ResolutionStage::Registry(effect);
-                }
+                resolution.since = now.mono;
+                self.attempt_resolution(step, now, key);
                 return Deliveries::new();
             }
             (_, Outcome::Resolved(digest)) => ResolutionResult { digest, ..ResolutionResult::default() },
             (_, Outcome::Failed(failure)) => {
-                let waited = now.mono - resolution.since;
                 let limit = self.config.pulls.manifest_timeout;
+                let left = limit.saturating_sub(now.mono - resolution.since);
                 let most = if is_final(&failure) { RESOLVE_ATTEMPTS_FINAL } else { RESOLVE_ATTEMPTS };
-                if resolution.attempt < most && failure.kind != FailureKind::Timeout && waited < limit {
-                    let pause = resolution.backoff.next(&mut self.rng);
+                let pause = resolution.backoff.next(&mut self.rng);
+                if resolution.attempt < most && failure.kind != FailureKind::Timeout && pause < left {
                     let attempt = resolution.attempt;
                     resolution.attempt += 1;
                     resolution.stage = ResolutionStage::Pause;
@@ -403,36 +445,25 @@ impl Core {
     }
 
     /// A look-up's pause is over.
-    pub(crate) fn retry_resolution(&mut self, step: &mut Step, key: &FetchKey) {
+    pub(crate) fn retry_resolution(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
         let Some(resolution) = self.images.resolutions.get(key) else { return };
         if resolution.waiters.is_empty() {
             self.images.resolutions.remove(key);
             return;
         }
-        let effect = Effect::ResolveDigest {
-            image: key.image.clone(),
-            access: resolution.access.clone(),
-            deadline: self.config.pulls.manifest_timeout,
-        };
-        let effect = self.ask(step, Route::Resolution(key.clone()), effect);
-        if let Some(resolution) = self.images.resolutions.get_mut(key) {
-            resolution.stage = ResolutionStage::Registry(effect);
-        }
+        self.attempt_resolution(step, now, key);
     }
 
     /// A pull's pause is over.
-    pub(crate) fn retry_pull(&mut self, step: &mut Step, key: &FetchKey) {
+    pub(crate) fn retry_pull(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
         let Some(pull) = self.images.pulls.get(key) else { return };
         if pull.waiters.is_empty() {
             self.images.pulls.remove(key);
             return;
         }
-        let stage = match pull.stage {
-            PullStage::TagPause => PullStage::Tagging(self.ask_tag(step, key)),
-            _ => PullStage::Pulling(self.pull_attempt(step, key)),
-        };
-        if let Some(pull) = self.images.pulls.get_mut(key) {
-            pull.stage = stage;
+        match pull.stage {
+            PullStage::TagPause => self.attempt_tag(step, now, key),
+            _ => self.attempt_pull(step, now, key),
         }
     }
 
@@ -443,8 +474,9 @@ impl Core {
             (PullStage::Pulling(_), Outcome::Failed(failure)) => {
                 let most = if is_final(&failure) { PULL_ATTEMPTS_FINAL } else { PULL_ATTEMPTS };
                 let is_hopeless = matches!(failure.kind, FailureKind::Timeout | FailureKind::NoCredentials);
-                if pull.attempt < most && !is_hopeless && !pull.waiters.is_empty() {
-                    let pause = pull.backoff.next(&mut self.rng);
+                let left = self.config.pulls.timeout.saturating_sub(now.mono - pull.began);
+                let pause = pull.backoff.next(&mut self.rng);
+                if pull.attempt < most && !is_hopeless && !pull.waiters.is_empty() && pause < left {
                     let stumble = Fetched::Stumbled { error: failure.text, attempt: pull.attempt, retry_in: pause };
                     pull.attempt += 1;
                     pull.stage = PullStage::Pause;
@@ -458,19 +490,18 @@ impl Core {
             (PullStage::Pulling(_), _) => {
                 if key.digest.is_some() && key.image.digest().is_none() {
                     pull.attempt = 1;
-                    let effect = self.ask_tag(step, key);
-                    if let Some(pull) = self.images.pulls.get_mut(key) {
-                        pull.stage = PullStage::Tagging(effect);
-                    }
+                    pull.began = now.mono;
+                    self.attempt_tag(step, now, key);
                     return Deliveries::new();
                 }
                 self.look_at(step, key)
             }
             (PullStage::Tagging(_), Outcome::Failed(failure)) => {
-                if pull.attempt < TAG_ATTEMPTS && failure.kind != FailureKind::Timeout {
+                let left = TAG_DEADLINE.saturating_sub(now.mono - pull.began);
+                if pull.attempt < TAG_ATTEMPTS && failure.kind != FailureKind::Timeout && TAG_PAUSE < left {
                     pull.attempt += 1;
                     pull.stage = PullStage::TagPause;
-                    self.set(Timer::Pull(key.clone()), now.mono + Duration::from_millis(100));
+                    self.set(Timer::Pull(key.clone()), now.mono + TAG_PAUSE);
                     return Deliveries::new();
                 }
                 pull.error = Some(if failure.kind == FailureKind::Timeout {
@@ -483,6 +514,16 @@ impl Core {
                 self.look_at(step, key)
             }
             (PullStage::Tagging(_), _) => self.look_at(step, key),
+            (PullStage::Looking(_), Outcome::Failed(_))
+                if !pull.is_needed
+                    && !pull.waiters.is_empty()
+                    && self.config.pulls.behavior == PullBehavior::PreferCached =>
+            {
+                pull.is_needed = true;
+                pull.stage = PullStage::Waiting;
+                pull.began = now.mono;
+                Deliveries::new()
+            }
             (PullStage::Looking(_), outcome) => {
                 let image = match outcome {
                     Outcome::Image(inspect) => Some(ImageFacts::from(&*inspect)),
@@ -506,13 +547,18 @@ impl Core {
         }
     }
 
-    fn ask_tag(&mut self, step: &mut Step, key: &FetchKey) -> crate::effect::EffectId {
+    /// Gives what was pulled by digest the name that was asked for; all attempts share the time of one.
+    fn attempt_tag(&mut self, step: &mut Step, now: Now, key: &FetchKey) {
+        let Some(pull) = self.images.pulls.get(key) else { return };
         let effect = Effect::TagImage {
             source: pull_reference(&key.image, key.digest.as_ref()),
             target: key.image.clone(),
-            deadline: TAG_DEADLINE,
+            deadline: TAG_DEADLINE.saturating_sub(now.mono - pull.began),
         };
-        self.ask(step, Route::Pull(key.clone()), effect)
+        let effect = self.ask(step, Route::Pull(key.clone()), effect);
+        if let Some(pull) = self.images.pulls.get_mut(key) {
+            pull.stage = PullStage::Tagging(effect);
+        }
     }
 
     fn look_at(&mut self, step: &mut Step, key: &FetchKey) -> Deliveries {

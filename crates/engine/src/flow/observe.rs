@@ -172,7 +172,7 @@ impl Task {
     }
 
     /// Takes over what an inspection says. The image that it names is held from then on: where the image could not be
-    /// looked at after its pull, this is the first that is heard of it.
+    /// looked at after its pull, this is the first that is heard of it, and it is looked at now.
     pub(crate) fn take_inspection(
         &mut self,
         cx: &mut Cx<'_>,
@@ -181,8 +181,12 @@ impl Task {
     ) -> Facts {
         let container = &mut self.containers[index];
         let facts = container.apply_metadata(inspect, cx.now);
-        if let Some(image) = &container.state.image_id {
-            cx.core.images.hold_again(image, &self.definition.id, container.name());
+        if let Some(image) = &container.state.image_id
+            && !cx.core.images.hold_again(image, &self.definition.id, container.name())
+            && !container.definition.kind.is_internal()
+        {
+            let route = Route::ContainerImage(self.definition.id.clone(), index);
+            cx.core.ask(cx.step, route, Effect::InspectImage { image: image.to_string() });
         }
         facts
     }

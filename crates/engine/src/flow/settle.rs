@@ -199,7 +199,10 @@ impl Task {
         };
         if is_moot {
             let id = self.id().clone();
-            cx.core.images.leave(&id, index);
+            if cx.core.images.leave(&id, index) && self.state.desired == TaskStatus::Stopped {
+                let text = text::stopped_before_pull(self.arn().as_str());
+                self.containers[index].keep_error(NamedError::new("TaskStoppedBeforePullBeginError", text));
+            }
             self.containers[index].work = None;
         }
         is_moot

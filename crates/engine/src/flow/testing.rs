@@ -21,7 +21,7 @@ use crate::task::{Task, admit};
 use crate::time::{Mono, Now};
 use crate::{Engine, Event};
 
-const ARN: &str = "arn:aws:ecs:us-west-2:123456789012:task/lab/0f";
+const ARN: &str = "arn:aws:ecs:us-west-2:123456789012:task/lab/";
 
 /// An engine with one task, its store, and what it waits for.
 pub(super) struct Bench {
@@ -37,16 +37,22 @@ pub(super) struct Bench {
 impl Bench {
     /// The task has one container, `web`, and these members.
     pub(super) fn new(members: Value, config: &EngineConfig) -> Self {
-        let mut task = json!({"arn": ARN, "family": "fam", "version": "7", "cpu": 0.5, "memory": 64,
+        let mut bench = Self::empty(vec![], config);
+        bench.add("0f", members);
+        bench
+    }
+
+    /// One more task like that.
+    pub(super) fn add(&mut self, id: &str, members: Value) {
+        let arn = format!("{ARN}{id}");
+        let mut task = json!({"arn": arn, "family": "fam", "version": "7", "cpu": 0.5, "memory": 64,
             "containers": [{"name": "web", "image": "r/web", "essential": true}]});
         task.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-        let mut bench = Self::empty(vec![], config);
-        let definition = admit(gojson::from_value(task).unwrap(), config, &mut Rng::new(1)).unwrap();
-        let mut task = Task::new(definition, bench.now.wall);
+        let definition = admit(gojson::from_value(task).unwrap(), self.engine.config(), &mut Rng::new(1)).unwrap();
+        let mut task = Task::new(definition, self.now.wall);
         task.change().desired = TaskStatus::Running;
-        bench.engine.tasks.insert("0f".into(), Arc::new(task));
-        bench.touch(Task::settle);
-        bench
+        self.engine.tasks.insert(id.into(), Arc::new(task));
+        self.touch_task(id, Task::settle);
     }
 
     fn empty(stored: Vec<StoredRow>, config: &EngineConfig) -> Self {
@@ -70,8 +76,12 @@ impl Bench {
     }
 
     pub(super) fn touch(&mut self, act: impl FnOnce(&mut Task, &mut Cx<'_>)) {
+        self.touch_task("0f", act);
+    }
+
+    pub(super) fn touch_task(&mut self, id: &str, act: impl FnOnce(&mut Task, &mut Cx<'_>)) {
         let mut step = Step::default();
-        self.engine.touch(self.now, &"0f".into(), &mut step, act);
+        self.engine.touch(self.now, &id.into(), &mut step, act);
         self.take(step);
         // Writes and publishes what changed.
         self.handle(Event::Tick);
@@ -103,6 +113,7 @@ impl Bench {
                 Effect::LoadPauseImage { .. } => "load pause image".to_owned(),
                 Effect::ResolveDigest { image, .. } => format!("resolve {image}"),
                 Effect::Pull { image, .. } => format!("pull {image}"),
+                Effect::TagImage { source, target, .. } => format!("tag {source} as {target}"),
                 Effect::CreateContainer { name, body, .. } => {
                     format!("create {} in {}", name.split('-').nth(3).unwrap(), body["HostConfig"]["CgroupParent"])
                 }

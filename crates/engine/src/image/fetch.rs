@@ -75,6 +75,7 @@ pub struct Resolution {
     pub waiters: Vec<(TaskId, usize)>,
     pub stage: ResolutionStage,
     pub attempt: u32,
+    /// When the registry was first asked.
     pub since: Mono,
     pub backoff: Backoff,
 }
@@ -104,11 +105,11 @@ pub struct ResolutionResult {
 pub struct Pull {
     pub access: RegistryAccess,
     pub waiters: Vec<(TaskId, usize)>,
-    /// `false`: the image is known to be here, only its facts are wanted.
+    /// `false`: the image ought to be here, only its facts are wanted.
     pub is_needed: bool,
     pub stage: PullStage,
     pub attempt: u32,
-    /// When its turn came; waiting in line does not count.
+    /// When its turn came, and then when the tagging began; waiting in line does not count.
     pub began: Mono,
     pub backoff: Backoff,
     pub error: Option<NamedError>,
@@ -127,10 +128,11 @@ pub enum PullStage {
     Looking(EffectId),
 }
 
-impl PullStage {
-    /// Whether it counts against the limit on parallel pulls.
-    pub const fn has_slot(&self) -> bool {
-        matches!(self, Self::Pulling(_) | Self::Pause)
+impl Pull {
+    /// Whether it counts against the limit on parallel pulls. One that nobody waits for any more goes on to its end,
+    /// since it cannot be called back, but holds up no other.
+    pub fn has_slot(&self) -> bool {
+        !self.waiters.is_empty() && matches!(self.stage, PullStage::Pulling(_) | PullStage::Pause)
     }
 }
 

@@ -73,7 +73,22 @@ impl Images {
                 self.changed.insert(id.clone());
             }
         }
-        let record = self.records.entry(facts.id.clone()).or_insert_with(|| ImageRecord {
+        let record = self.record(facts, now);
+        let is_news = record.names.insert(name.to_owned()) || (is_pulled && !record.is_pull_complete);
+        record.is_pull_complete |= is_pulled;
+        if is_news {
+            self.changed.insert(facts.id.clone());
+        }
+    }
+
+    /// An image is here without the name under which a container came to it.
+    pub(crate) fn remember_nameless(&mut self, facts: &ImageFacts, moved_name: &str, now: Timestamp) {
+        self.record(facts, now).moved_names.insert(moved_name.to_owned());
+        self.changed.insert(facts.id.clone());
+    }
+
+    fn record(&mut self, facts: &ImageFacts, now: Timestamp) -> &mut ImageRecord {
+        self.records.entry(facts.id.clone()).or_insert_with(|| ImageRecord {
             id: facts.id.clone(),
             names: BTreeSet::new(),
             moved_names: BTreeSet::new(),
@@ -83,19 +98,14 @@ impl Images {
             size: facts.size,
             has_region: facts.has_region,
             holders: BTreeSet::new(),
-        });
-        let is_news = record.names.insert(name.to_owned()) || (is_pulled && !record.is_pull_complete);
-        record.is_pull_complete |= is_pulled;
-        if is_news {
-            self.changed.insert(facts.id.clone());
-        }
+        })
     }
 
-    /// A container that is there holds its image, if it is known.
-    pub(crate) fn hold_again(&mut self, id: &ImageId, task: &TaskId, container: &str) {
-        if let Some(record) = self.records.get_mut(id) {
-            record.holders.insert((task.clone(), container.to_owned()));
-        }
+    /// A container that is there holds its image; false where that is not known.
+    pub(crate) fn hold_again(&mut self, id: &ImageId, task: &TaskId, container: &str) -> bool {
+        let Some(record) = self.records.get_mut(id) else { return false };
+        record.holders.insert((task.clone(), container.to_owned()));
+        true
     }
 
     /// A task is gone.
