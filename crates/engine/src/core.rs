@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::outbox::Outbox;
 use crate::ports::PortChooser;
 use crate::rng::Rng;
-use crate::slots::Slots;
+use crate::slots::{Slots, Turn};
 use crate::step::{Row, Step};
 use crate::time::{Mono, Now};
 
@@ -71,8 +71,8 @@ pub enum Timer {
     Sessions,
     /// Stops have waited long enough for a slot.
     Stops,
-    /// A slot's lease is over.
-    Lease(EffectId),
+    /// An effect in line need not wait any longer for a slot that is held for long.
+    Lease(Turn),
 }
 
 /// What all tasks share.
@@ -155,6 +155,9 @@ impl Core {
     /// Sets or moves a timer.
     pub fn set(&mut self, timer: Timer, at: Mono) {
         if let Some(before) = self.timers.insert(timer.clone(), at) {
+            if before == at {
+                return;
+            }
             self.due.remove(&(before, timer.clone()));
         }
         self.due.insert((at, timer));

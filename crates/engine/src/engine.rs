@@ -17,7 +17,7 @@ use crate::flow::{Cx, Deliveries, Fetched};
 use crate::ledger::Totals;
 use crate::register::{RegisterContext, RegisterWant, Registered, Registering};
 use crate::restore::{Foreign, Restored, foreign, restore};
-use crate::rows;
+use crate::rows::{self, RowText};
 use crate::session::{OPEN_DEADLINE, SessionContext, SessionNote, SessionWant, Sessions};
 use crate::status::TaskStatus;
 use crate::step::{Step, StoredRow};
@@ -48,7 +48,11 @@ pub struct Engine {
     watch: Watch,
     has_restored: bool,
     is_ending: bool,
-    touched: BTreeSet<TaskId>,
+    /// Tasks of which nothing was left when they were last touched.
+    over: Vec<TaskId>,
+    /// Tasks that changed since rows were written last.
+    changed: Vec<TaskId>,
+    row_text: RowText,
 }
 
 /// The agent as a whole, for those who look from outside.
@@ -91,7 +95,9 @@ impl Engine {
             foreign,
             watch: Watch::new(),
             is_ending: false,
-            touched: BTreeSet::new(),
+            over: Vec::new(),
+            changed: Vec::new(),
+            row_text: RowText::default(),
             core,
         }
     }
@@ -99,41 +105,64 @@ impl Engine {
     /// Takes one fact; answers what to write down, what to tell, and what to do, in that order.
     pub fn handle(&mut self, now: Now, event: Event) -> Step {
         let mut step = Step::default();
+        self.take(now, event, &mut step);
+        self.close(&mut step);
+        step
+    }
+
+    /// Takes one of several facts that share a step. Nothing of the step may be done before [`Self::close`].
+    pub fn take(&mut self, now: Now, event: Event, step: &mut Step) {
         if self.is_ending {
-            return step;
+            return;
         }
         match event {
-            Event::Start => self.start(now, &mut step),
-            Event::Tick => self.tick(now, &mut step),
-            Event::Done { id, outcome } => self.apply_answer(now, id, outcome, &mut step),
-            Event::EventsOpened => self.apply_stream_opened(now, &mut step),
-            Event::Docker(event) => self.apply_docker(now, &event, &mut step),
+            Event::Start => self.start(now, step),
+            Event::Tick => self.tick(now, step),
+            Event::Done { id, outcome } => self.apply_answer(now, id, outcome, step),
+            Event::EventsOpened => self.apply_stream_opened(now, step),
+            Event::Docker(event) => self.apply_docker(now, &event, step),
             Event::Message { connection, message } => {
                 if self.sessions.is_current(connection) {
-                    self.with_sessions(now, &mut step, |sessions, now, cx| sessions.on_activity(now, connection, cx));
-                    self.apply_message(now, connection, *message, &mut step);
+                    self.with_sessions(now, step, |sessions, now, cx| sessions.on_activity(now, connection, cx));
+                    self.apply_message(now, connection, *message, step);
                 }
             }
             Event::Activity { connection } => {
-                self.with_sessions(now, &mut step, |sessions, now, cx| sessions.on_activity(now, connection, cx));
+                self.with_sessions(now, step, |sessions, now, cx| sessions.on_activity(now, connection, cx));
             }
             Event::Closed { connection, how } => {
-                self.with_sessions(now, &mut step, |sessions, now, cx| sessions.on_closed(now, connection, &how, cx));
+                self.with_sessions(now, step, |sessions, now, cx| sessions.on_closed(now, connection, &how, cx));
             }
             Event::CredentialsStored { id } => {
                 self.core.credentials.insert(id);
                 self.resettle.extend(self.tasks.keys().cloned());
             }
-            Event::UsedBefore { task, container, stats } => self.touch(now, &task, &mut step, |task, _| {
+            Event::UsedBefore { task, container, stats } => self.touch(now, &task, step, |task, _| {
                 if let Some(container) = task.containers.iter_mut().find(|c| *c.name() == container) {
                     container.change().used_before = Some(stats);
                 }
             }),
-            Event::Images { request, ask } => self.apply_image_request(now, request, ask, &mut step),
-            Event::Terminate => self.terminate(now, &mut step),
+            Event::Images { request, ask } => self.apply_image_request(now, request, ask, step),
+            Event::Terminate => self.terminate(now, step),
         }
-        self.finish(now, &mut step);
-        step
+        self.finish(now, step);
+    }
+
+    /// Ends a step: what changed since the last one is written and published, once however often it changed.
+    pub fn close(&mut self, step: &mut Step) {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        for id in changed.drain(..) {
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            rows::write_task(Arc::make_mut(task), &mut self.row_text, step);
+            step.views.push((id, Some(Arc::clone(task))));
+        }
+        self.changed = changed;
+        rows::write_images(&mut self.core.images, &mut self.row_text, step);
+        if !self.core.config.is_checkpointed {
+            step.writes.clear();
+        }
     }
 
     /// The next moment at which [`Event::Tick`] is due.
@@ -252,7 +281,7 @@ impl Engine {
                 }
                 Timer::Sessions => self.with_sessions(now, step, |sessions, now, cx| sessions.on_tick(now, cx)),
                 Timer::Stops => self.core.let_stops_go(step, now),
-                Timer::Lease(id) => self.core.release_slot(id, step, now),
+                Timer::Lease(turn) => self.core.leases_due(step, now, turn),
             }
         }
     }
@@ -415,7 +444,11 @@ impl Engine {
         let Some(task) = self.tasks.get_mut(id) else { return };
         let task = Arc::make_mut(task);
         act(task, &mut Cx { core: &mut self.core, step, now });
-        self.touched.insert(id.clone());
+        if task.is_removed() {
+            self.over.push(id.clone());
+        } else if self.changed.last() != Some(id) {
+            self.changed.push(id.clone());
+        }
     }
 
     fn with_registering(
@@ -511,7 +544,7 @@ impl Engine {
         }
     }
 
-    /// What every step ends with: shared queues are served, what changed is written and published.
+    /// What every event ends with: shared queues are served, and what is over is removed.
     fn finish(&mut self, now: Now, step: &mut Step) {
         while let Some(id) = self.resettle.pop_first() {
             self.touch(now, &id, step, Task::settle);
@@ -519,20 +552,12 @@ impl Engine {
         let began = self.core.serve_pulls(step, now);
         self.deliver(now, began, step);
         self.send_reports(step);
-        let touched = std::mem::take(&mut self.touched);
-        for id in touched {
-            let Some(task) = self.tasks.get_mut(&id) else { continue };
-            if task.is_removed() {
+        while let Some(id) = self.over.pop() {
+            if self.tasks.get(&id).is_some_and(|task| task.is_removed()) {
                 self.remove(now, &id, step);
-                continue;
+            } else {
+                self.changed.push(id);
             }
-            let task_mut = Arc::make_mut(task);
-            rows::write_task(task_mut, step);
-            step.views.push((id, Some(Arc::clone(task))));
-        }
-        rows::write_images(&mut self.core.images, step);
-        if !self.core.config.is_checkpointed {
-            step.writes.clear();
         }
     }
 

@@ -15,6 +15,8 @@ mod volumes;
 
 pub(crate) use images::{Deliveries, Fetched};
 
+use std::sync::Arc;
+
 use crate::container::{Container, Work};
 use crate::core::Core;
 use crate::fact::{Fact, Note};
@@ -45,12 +47,12 @@ impl Task {
 
     fn keep(&mut self, cx: &Cx<'_>, container: Option<&str>, fact: &Fact) {
         if self.history.len() < MOST_MOMENTS {
-            self.history.push(Moment {
+            self.history.push(Arc::new(Moment {
                 at: cx.now.wall,
                 container: container.map(str::to_owned),
-                what: fact.word().to_owned(),
+                what: fact.word().into(),
                 detail: fact.to_string(),
-            });
+            }));
         }
     }
 }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use wire::rows::{AgentState, Image};
 
 use crate::image::{ImageRecord, Images};
-use crate::rows;
+use crate::rows::{self, RowText};
 use crate::step::{Step, StoredRow};
 
 /// In the `meta` table: the transaction id of the state that was taken over. It is there so that this happens once.
@@ -65,7 +65,7 @@ pub fn migrate(state: &AgentState, txid: u64, now: Timestamp) -> Result<Migrated
         let mut task = task::migrate(row, key, &containers, &state.metadata, now, &mut migrated.cautions)?;
         migrated.tasks += 1;
         migrated.containers += task.containers.len();
-        rows::write_task(&mut task, &mut step);
+        rows::write_task(&mut task, &mut RowText::default(), &mut step);
     }
     for key in state.containers.keys().filter(|key| !used.contains(*key)) {
         migrated.cautions.push(format!("container {key} belongs to no task and is left alone"));
@@ -120,7 +120,7 @@ fn write_images(state: &AgentState, now: Timestamp, step: &mut Step) -> usize {
         images.changed.insert(record.id.clone());
         images.records.insert(record.id.clone(), record);
     }
-    rows::write_images(&mut images, step);
+    rows::write_images(&mut images, &mut RowText::default(), step);
     images.records.len()
 }
 

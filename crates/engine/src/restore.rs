@@ -2,6 +2,7 @@
 //! one bad row costs its own task only.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -133,7 +134,7 @@ fn rebuild(
     }
     task.state = state;
     task.history_written = history.len();
-    task.history = history;
+    task.history = history.into_iter().map(Arc::new).collect();
     task.is_stored = true;
     task.is_dirty = false;
     for container in &mut task.containers {

@@ -9,6 +9,8 @@
 //! | `image` | image id | names, times |
 //! | `meta` | `container-instance-arn`, … | what registration yielded |
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use wire::ids::TaskId;
 
@@ -31,47 +33,59 @@ pub(crate) const META_MANIFEST: &str = "task-manifest-seq-num";
 /// The EC2 instance on which the state was made; absent off EC2.
 pub(crate) const META_EC2_INSTANCE: &str = "ec2-instance-id";
 
-/// Room for most rows of a task or a container, so that their text is made in one piece.
-const ROW: usize = 512;
-/// The same for moments.
-const SHORT_ROW: usize = 128;
+/// Makes the text of rows. Each is made in the same place and copied once, so that memory is asked for once and for no
+/// more than it takes.
+#[derive(Debug, Default)]
+pub(crate) struct RowText(Vec<u8>);
 
-fn json(value: &impl Serialize, room: usize) -> Option<String> {
-    // Invariant: our own state types always serialise; they hold no maps with keys other than text.
-    let mut text = Vec::with_capacity(room);
-    serde_json::to_writer(&mut text, value).ok()?;
-    String::from_utf8(text).ok()
+impl RowText {
+    fn of(&mut self, value: &impl Serialize) -> Option<String> {
+        self.0.clear();
+        // Invariant: our own state types always serialise; they hold no maps with keys other than text.
+        serde_json::to_writer(&mut self.0, value).ok()?;
+        std::str::from_utf8(&self.0).ok().map(str::to_owned)
+    }
+}
+
+/// Members that say nothing are not written: each row's type reads a missing one as its default.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn container_key(task: &TaskId, container: &str) -> String {
-    format!("{task}/{container}")
+    [task.as_str(), "/", container].concat()
 }
 
 fn moment_key(task: &TaskId, number: usize) -> String {
-    format!("{task}/{number:04}")
+    let mut key = String::with_capacity(task.as_str().len() + 5);
+    key.push_str(task.as_str());
+    // Writing to a string cannot fail.
+    let _ = write!(key, "/{number:04}");
+    key
 }
 
 /// Writes what changed of a task.
-pub(crate) fn write_task(task: &mut Task, step: &mut Step) {
+pub(crate) fn write_task(task: &mut Task, text: &mut RowText, step: &mut Step) {
     let id = task.definition.id.clone();
+    step.writes.reserve(3 + task.containers.len() + task.history.len() - task.history_written);
     if !task.is_stored {
-        step.write(TASK, id.as_str(), json(&*task.definition, ROW));
+        step.write(TASK, id.as_str(), text.of(&*task.definition));
         task.is_stored = true;
         task.is_dirty = true;
     }
     if task.is_dirty {
         task.state.volumes = task.volumes.iter().map(|v| v.state).collect();
-        step.write(TASK_STATE, id.as_str(), json(&task.state, ROW));
+        step.write(TASK_STATE, id.as_str(), text.of(&task.state));
         task.is_dirty = false;
     }
     for container in &mut task.containers {
         if container.is_dirty {
-            step.write(CONTAINER, container_key(&id, &container.definition.name), json(&container.state, ROW));
+            step.write(CONTAINER, container_key(&id, &container.definition.name), text.of(&container.state));
             container.is_dirty = false;
         }
     }
     for number in task.history_written..task.history.len() {
-        step.write(MOMENT, moment_key(&id, number), json(&task.history[number], SHORT_ROW));
+        step.write(MOMENT, moment_key(&id, number), text.of(&*task.history[number]));
     }
     task.history_written = task.history.len();
 }
@@ -90,8 +104,8 @@ pub(crate) fn delete_task(task: &Task, step: &mut Step) {
 }
 
 /// Writes what changed of images.
-pub(crate) fn write_images(images: &mut Images, step: &mut Step) {
+pub(crate) fn write_images(images: &mut Images, text: &mut RowText, step: &mut Step) {
     for id in std::mem::take(&mut images.changed) {
-        step.write(IMAGE, id.as_str(), images.records.get(&id).and_then(|record| json(record, ROW)));
+        step.write(IMAGE, id.as_str(), images.records.get(&id).and_then(|record| text.of(record)));
     }
 }

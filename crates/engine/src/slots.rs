@@ -1,6 +1,6 @@
 //! Effects of which only so many run at once, since more would only make each slower.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::core::{Core, Route, Timer};
@@ -17,7 +17,7 @@ const NO_END: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What kind of effect waits for a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
     /// Creates and starts.
     Launch,
@@ -29,7 +29,8 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct Slots {
     limit: usize,
-    running: BTreeSet<EffectId>,
+    /// What runs, and how long it counts.
+    running: BTreeMap<EffectId, Mono>,
     waiting: VecDeque<Waiting>,
 }
 
@@ -42,7 +43,7 @@ struct Waiting {
 
 impl Slots {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), running: BTreeSet::new(), waiting: VecDeque::new() }
+        Self { limit: limit.max(1), running: BTreeMap::new(), waiting: VecDeque::new() }
     }
 
     /// Since when the first in line waits.
@@ -74,7 +75,7 @@ impl Core {
         };
         self.slots(turn).waiting.retain(|waiting| waiting.id != id);
         self.forget_route(id);
-        self.stops_wait_no_more();
+        self.wait_on(turn);
         true
     }
 
@@ -84,28 +85,28 @@ impl Core {
             && let Some(next) = self.stops.waiting.remove(at)
         {
             self.let_go(step, now, Turn::Stop, next);
-            self.stops_wait_no_more();
+            self.wait_on(Turn::Stop);
         }
     }
 
     /// An effect was answered.
     pub(crate) fn slot_is_free(&mut self, id: EffectId, step: &mut Step, now: Now) {
-        let is_stop = self.stops.running.contains(&id);
-        self.release_slot(id, step, now);
+        let is_stop = self.stops.running.contains_key(&id);
+        for turn in [Turn::Launch, Turn::Stop] {
+            if self.slots(turn).running.remove(&id).is_some() {
+                self.fill_slots(step, now, turn);
+            }
+        }
         if is_stop && let Some(first) = self.stops.waiting.front() {
             let latest = first.since + LONGEST_WAIT;
             self.set(Timer::Stops, latest.min(now.mono + NO_END));
         }
     }
 
-    /// An effect counts no more: it was answered, or its lease is over.
-    pub(crate) fn release_slot(&mut self, id: EffectId, step: &mut Step, now: Now) {
-        for turn in [Turn::Launch, Turn::Stop] {
-            if self.slots(turn).running.remove(&id) {
-                self.clear(&Timer::Lease(id));
-                self.fill_slots(step, now, turn);
-            }
-        }
+    /// The lease of some effects is over: they count no more.
+    pub(crate) fn leases_due(&mut self, step: &mut Step, now: Now, turn: Turn) {
+        self.slots(turn).running.retain(|_, until| *until > now.mono);
+        self.fill_slots(step, now, turn);
     }
 
     /// No container ended for a while, or one has waited long enough: all get their signal.
@@ -113,6 +114,7 @@ impl Core {
         while let Some(next) = self.stops.waiting.pop_front() {
             self.let_go(step, now, Turn::Stop, next);
         }
+        self.wait_on(Turn::Stop);
     }
 
     fn slots(&mut self, turn: Turn) -> &mut Slots {
@@ -127,17 +129,23 @@ impl Core {
             let Some(next) = self.slots(turn).waiting.pop_front() else { break };
             self.let_go(step, now, turn, next);
         }
-        self.stops_wait_no_more();
+        self.wait_on(turn);
     }
 
     fn let_go(&mut self, step: &mut Step, now: Now, turn: Turn, Waiting { id, effect, .. }: Waiting) {
-        self.slots(turn).running.insert(id);
-        self.set(Timer::Lease(id), now.mono + LEASE);
+        self.slots(turn).running.insert(id, now.mono + LEASE);
         step.effects.push((id, effect));
     }
 
-    fn stops_wait_no_more(&mut self) {
-        if self.stops.waiting.is_empty() {
+    /// Timers are for those that wait.
+    fn wait_on(&mut self, turn: Turn) {
+        let slots = self.slots(turn);
+        let until = slots.running.values().min().copied().filter(|_| !slots.waiting.is_empty());
+        match until {
+            Some(until) => self.set(Timer::Lease(turn), until),
+            None => self.clear(&Timer::Lease(turn)),
+        }
+        if turn == Turn::Stop && until.is_none() {
             self.clear(&Timer::Stops);
         }
     }
@@ -145,6 +153,7 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::config::EngineConfig;
 
@@ -184,7 +193,7 @@ mod tests {
             while let Some(timer) = self.core.next_due(self.now.mono) {
                 match timer {
                     Timer::Stops => self.core.let_stops_go(&mut step, self.now),
-                    Timer::Lease(id) => self.core.release_slot(id, &mut step, self.now),
+                    Timer::Lease(turn) => self.core.leases_due(&mut step, self.now, turn),
                     other => panic!("{other:?}"),
                 }
             }

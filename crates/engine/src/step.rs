@@ -24,19 +24,6 @@ pub struct Step {
     pub answers: Vec<(u64, ImageAnswer)>,
 }
 
-impl Step {
-    /// Appends what a later event yielded, so that both share a commit.
-    pub fn join(&mut self, more: Self) {
-        // By name, so that a new member does not compile until it is joined too.
-        let Self { writes, notes, effects, views, answers } = more;
-        self.writes.extend(writes);
-        self.notes.extend(notes);
-        self.effects.extend(effects);
-        self.views.extend(views);
-        self.answers.extend(answers);
-    }
-}
-
 /// One row of the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {

@@ -41,7 +41,7 @@ pub struct Task {
     pub(crate) metadata_removal: MetadataRemoval,
     pub admission: Admission,
     /// What happened to it, oldest first.
-    pub history: Vec<Moment>,
+    pub history: Vec<Arc<Moment>>,
     /// How many moments are written.
     pub(crate) history_written: usize,
     pub(crate) is_dirty: bool,

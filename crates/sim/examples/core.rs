@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use engine::event::{ContainerAction, DockerEvent};
-use engine::{Effect, Engine, EngineConfig, Event, Mono, Now, Outcome};
+use engine::{Effect, Engine, EngineConfig, Event, Mono, Now, Outcome, Step};
 use jiff::Timestamp;
 use wire::acs::{self, Inbound};
 use wire::docker::{ContainerInspect, ContainerState, ImageInspect};
@@ -15,6 +15,9 @@ const TASKS: usize = 10_000;
 const CLUSTER: &str = "arn:aws:ecs:us-west-2:111122223333:cluster/lab";
 const INSTANCE: &str = "arn:aws:ecs:us-west-2:111122223333:container-instance/lab/0123";
 
+/// As many events as the agent takes into one step when they are there.
+const BATCH: usize = 128;
+
 /// A world in which all goes well and takes no time.
 struct World {
     engine: Engine,
@@ -23,7 +26,7 @@ struct World {
     containers: BTreeMap<String, bool>,
     acs: Option<engine::effect::Connection>,
     told: BTreeMap<&'static str, usize>,
-    handled: u64,
+    handled: usize,
     busy: Duration,
     now: Duration,
     message: i64,
@@ -53,30 +56,32 @@ impl World {
     /// Handles events until so many tasks have been told to have this status.
     fn until(&mut self, status: &'static str, count: usize) -> Result<(), String> {
         while self.told.get(status).copied().unwrap_or(0) < count {
-            let event = match self.events.pop_front() {
-                Some(event) => event,
-                None => {
-                    let Mono(at) = self.engine.deadline().ok_or("nothing is to come")?;
-                    self.now = self.now.max(at);
-                    if self.now > Duration::from_secs(7200) {
-                        return Err(format!("no progress: {:?} of {count} {status}", self.told));
-                    }
-                    Event::Tick
+            if self.events.is_empty() {
+                let Mono(at) = self.engine.deadline().ok_or("nothing is to come")?;
+                self.now = self.now.max(at);
+                if self.now > Duration::from_secs(7200) {
+                    return Err(format!("no progress: {:?} of {count} {status}", self.told));
                 }
-            };
-            self.handle(event);
+                self.events.push_back(Event::Tick);
+            }
+            self.handle();
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: Event) {
-        self.now += Duration::from_micros(5);
-        let wall = Timestamp::UNIX_EPOCH.saturating_add(self.now).unwrap_or_default();
-        let now = Now { mono: Mono(self.now), wall };
+    /// One step of the agent's driver: what is there, up to a limit, shares a step.
+    fn handle(&mut self) {
+        let batch: Vec<Event> = self.events.drain(..self.events.len().min(BATCH)).collect();
+        self.handled += batch.len();
         let begun = Instant::now();
-        let step = self.engine.handle(now, event);
+        let mut step = Step::default();
+        for event in batch {
+            self.now += Duration::from_micros(5);
+            let wall = Timestamp::UNIX_EPOCH.saturating_add(self.now).unwrap_or_default();
+            self.engine.take(Now { mono: Mono(self.now), wall }, event, &mut step);
+        }
+        self.engine.close(&mut step);
         self.busy += begun.elapsed();
-        self.handled += 1;
         for (id, effect) in step.effects {
             let (outcome, then) = self.answer(effect);
             self.events.extend(outcome.map(|outcome| Event::Done { id, outcome }));
@@ -211,9 +216,11 @@ fn resident() -> f64 {
 fn run() -> Result<(), String> {
     let mut world = World::new();
     while world.acs.is_none() {
-        let event = world.events.pop_front().unwrap_or(Event::Tick);
+        if world.events.is_empty() {
+            world.events.push_back(Event::Tick);
+        }
         world.now += Duration::from_millis(1);
-        world.handle(event);
+        world.handle();
     }
     let before = resident();
     world.order("RUNNING")?;

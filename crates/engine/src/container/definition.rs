@@ -8,6 +8,7 @@ use wire::acs::{DockerConfig, RegistryAuthentication};
 use wire::ids::ImageRef;
 
 use crate::effect::Protocol;
+use crate::rows::is_default;
 
 /// What kind of container (spec 20 §1.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,33 +31,54 @@ impl Kind {
 #[serde(default)]
 pub struct Definition {
     pub name: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub kind: Kind,
+    #[serde(skip_serializing_if = "is_default")]
     pub arn: String,
     pub image: ImageRef,
+    #[serde(skip_serializing_if = "is_default")]
     pub command: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "is_default")]
     pub entry_point: Option<Vec<String>>,
     /// The user's variables with the agent's own on top (spec 20 §4.6).
+    #[serde(skip_serializing_if = "is_default")]
     pub environment: BTreeMap<String, String>,
     /// CPU shares as asked for, before clamping.
+    #[serde(skip_serializing_if = "is_default")]
     pub cpu: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub memory_mib: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub is_essential: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub links: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub ports: Vec<PortMapping>,
+    #[serde(skip_serializing_if = "is_default")]
     pub mounts: Vec<MountPoint>,
+    #[serde(skip_serializing_if = "is_default")]
     pub volumes_from: Vec<VolumeFrom>,
     /// Explicit conditions first, then those that links and shared volumes imply.
+    #[serde(skip_serializing_if = "is_default")]
     pub depends_on: Vec<Dependency>,
+    #[serde(skip_serializing_if = "is_default")]
     pub start_timeout: Option<Duration>,
+    #[serde(skip_serializing_if = "is_default")]
     pub stop_timeout: Option<Duration>,
+    #[serde(skip_serializing_if = "is_default")]
     pub docker: DockerConfig,
     /// Whether its health is reported and can be waited for.
+    #[serde(skip_serializing_if = "is_default")]
     pub has_health_check: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub registry: Option<RegistryAuthentication>,
     /// Whether its log driver signs with the execution role.
+    #[serde(skip_serializing_if = "is_default")]
     pub logs_with_execution_role: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub restart_policy: Option<RestartPolicy>,
     /// Names the container at the metadata endpoints.
+    #[serde(skip_serializing_if = "is_default")]
     pub endpoint_id: String,
 }
 

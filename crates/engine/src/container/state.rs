@@ -8,6 +8,7 @@ use wire::docker::Stats;
 use wire::ids::{Digest, DockerId, ImageId};
 
 use crate::effect::Protocol;
+use crate::rows::is_default;
 use crate::status::{ContainerStatus, HealthStatus};
 
 /// The stored state of a container.
@@ -17,8 +18,10 @@ pub struct State {
     pub desired: ContainerStatus,
     pub known: ContainerStatus,
     /// The last status that the control plane acknowledged.
+    #[serde(skip_serializing_if = "is_default")]
     pub sent: ContainerStatus,
     /// The last status put into a report, delivered or not.
+    #[serde(skip_serializing_if = "is_default")]
     pub told: ContainerStatus,
     /// Invariant: written before the create call that uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +33,7 @@ pub struct State {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<Digest>,
     /// Whether the image sets AWS_REGION or AWS_DEFAULT_REGION itself.
+    #[serde(skip_serializing_if = "is_default")]
     pub has_image_region: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,

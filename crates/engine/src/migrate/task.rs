@@ -1,6 +1,7 @@
 //! A task of the reference agent, as ours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use wire::ids::{CredentialsId, TaskArn};
@@ -88,7 +89,7 @@ pub(super) fn migrate(
         "" => "from the Amazon ECS agent".to_owned(),
         version => format!("from the Amazon ECS agent {version}"),
     };
-    task.history.push(Moment { at: now, container: None, what: "moved_in".to_owned(), detail });
+    task.history.push(Arc::new(Moment { at: now, container: None, what: "moved_in".into(), detail }));
     consider(&mut task, row, containers, cautions);
     Ok(task)
 }

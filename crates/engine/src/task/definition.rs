@@ -5,6 +5,7 @@ use wire::acs::Association;
 use wire::ids::{CredentialsId, TaskArn, TaskId};
 
 use crate::container::Definition;
+use crate::rows::is_default;
 use crate::task::cgroup::CgroupDefinition;
 use crate::task::volume::VolumeDefinition;
 
@@ -52,24 +53,39 @@ pub struct TaskDefinition {
     pub id: TaskId,
     pub family: String,
     pub version: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub service_name: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub group: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub launch_type: String,
+    #[serde(skip_serializing_if = "is_default")]
     pub network_mode: NetworkMode,
     /// `host`, `task` or empty.
+    #[serde(skip_serializing_if = "is_default")]
     pub pid_mode: String,
     /// `host`, `task`, `none` or empty.
+    #[serde(skip_serializing_if = "is_default")]
     pub ipc_mode: String,
     /// vCPU; 0 for no limit.
+    #[serde(skip_serializing_if = "is_default")]
     pub cpu: f64,
     /// MiB; 0 for no limit.
+    #[serde(skip_serializing_if = "is_default")]
     pub memory_mib: u64,
+    #[serde(skip_serializing_if = "is_default")]
     pub containers: Vec<Definition>,
+    #[serde(skip_serializing_if = "is_default")]
     pub volumes: Vec<VolumeDefinition>,
     /// Limits of the task as a whole; `None` where those are switched off.
+    #[serde(skip_serializing_if = "is_default")]
     pub cgroup: Option<CgroupDefinition>,
+    #[serde(skip_serializing_if = "is_default")]
     pub associations: Vec<Association>,
+    #[serde(skip_serializing_if = "is_default")]
     pub task_credentials: Option<CredentialsId>,
+    #[serde(skip_serializing_if = "is_default")]
     pub execution_credentials: Option<CredentialsId>,
+    #[serde(skip_serializing_if = "is_default")]
     pub has_fault_injection: bool,
 }

@@ -1,5 +1,7 @@
 //! What happened to a task, as `describe` tells it.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ pub struct Moment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// A word for programs, such as `pull_started`.
-    pub what: String,
+    pub what: Cow<'static, str>,
     /// For people; empty where the word says it all.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::outbox::Report;
+use crate::rows::is_default;
 use crate::status::TaskStatus;
 use crate::task::cgroup::CgroupState;
 use crate::task::volume::VolumeState;
@@ -18,8 +19,10 @@ pub struct TaskState {
     pub desired: TaskStatus,
     pub known: TaskStatus,
     /// The last status that the control plane acknowledged.
+    #[serde(skip_serializing_if = "is_default")]
     pub sent: TaskStatus,
     /// The last status put into a report, delivered or not.
+    #[serde(skip_serializing_if = "is_default")]
     pub told: TaskStatus,
     /// When `known` was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,13 +39,16 @@ pub struct TaskState {
     /// By position in the definition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeState>,
+    #[serde(skip_serializing_if = "is_default")]
     pub cgroup: CgroupState,
     /// Reports that are not acknowledged yet, in order. Invariant: the front one is sent before any other.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub reports: VecDeque<Report>,
     /// Whether clean-up began: from then on nothing is looked at any more.
+    #[serde(skip_serializing_if = "is_default")]
     pub is_being_removed: bool,
     /// Whether a container that came back was stopped already (once per task, spec 20 §3.8).
+    #[serde(skip_serializing_if = "is_default")]
     pub has_stopped_revenant: bool,
     /// When the task was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]

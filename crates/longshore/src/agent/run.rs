@@ -54,11 +54,12 @@ pub(super) async fn drive(
                 }
             }
         };
-        let mut step = event.map(|event| engine.handle(now(), event)).unwrap_or_default();
-        for _ in 0..BATCH {
-            let Ok(event) = facts.try_recv() else { break };
-            step.join(engine.handle(now(), event));
+        let mut step = Step::default();
+        let more = std::iter::from_fn(|| facts.try_recv().ok());
+        for event in event.into_iter().chain(more).take(BATCH) {
+            engine.take(now(), event, &mut step);
         }
+        engine.close(&mut step);
         ledger.commit(std::mem::take(&mut step.writes)).await;
         step.effects = ledger.let_out(std::mem::take(&mut step.effects));
         for note in &step.notes {

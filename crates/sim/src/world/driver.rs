@@ -71,7 +71,10 @@ impl World {
             self.trace.line(self.now, || show::event(&event));
             self.oracle.count(self.now, &event)?;
             let Some(engine) = &mut self.engine else { return Ok(()) };
-            step.join(engine.handle(now, event));
+            engine.take(now, event, &mut step);
+        }
+        if let Some(engine) = &mut self.engine {
+            engine.close(&mut step);
         }
         for (id, effect) in &step.effects {
             if !matches!(effect, Effect::Exit { .. }) && self.in_flight.insert(*id, show::name(effect)).is_some() {
