@@ -13,7 +13,7 @@ use crate::outbox::Outbox;
 use crate::ports::PortChooser;
 use crate::rng::Rng;
 use crate::slots::{Slots, Turn};
-use crate::step::{Row, Step};
+use crate::step::Step;
 use crate::time::{Mono, Now};
 
 /// Who gets an effect's answer.
@@ -215,7 +215,7 @@ impl Step {
         self.note(Fact::Agent { level, word, text: text.into() });
     }
 
-    pub(crate) fn write(&mut self, table: &'static str, key: impl Into<String>, value: Option<String>) {
-        self.writes.push(Row { table, key: key.into(), value });
+    pub(crate) fn write(&mut self, table: &'static str, key: impl std::fmt::Display, value: Option<&str>) {
+        self.writes.push(table, key, value);
     }
 }

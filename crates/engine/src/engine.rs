@@ -202,7 +202,7 @@ impl Engine {
         }
         if let Some(foreign) = self.foreign.take() {
             step.agent(Level::Warn, "state_discarded", foreign.why);
-            step.writes.extend(foreign.deletions);
+            step.writes.append(&foreign.deletions);
         }
         let configured =
             if self.core.config.cluster.is_empty() { "default" } else { self.core.config.cluster.as_str() };
@@ -216,7 +216,7 @@ impl Engine {
             return;
         }
         if !self.is_known_agent && self.core.config.is_checkpointed {
-            step.write(rows::META, rows::META_MANIFEST, Some("0".to_owned()));
+            step.write(rows::META, rows::META_MANIFEST, Some("0"));
         }
         self.follow(now, step);
         self.with_registering(now, step, |registering, now, cx| registering.start(now, cx));
@@ -486,13 +486,13 @@ impl Engine {
         step.agent(Level::Info, "registered", format!("registered as container instance {instance_arn}"));
         self.core.config.cluster = cluster;
         if self.core.config.is_checkpointed {
-            step.write(rows::META, rows::META_INSTANCE, Some(instance_arn.to_string()));
-            step.write(rows::META, rows::META_CLUSTER, Some(self.core.config.cluster.clone()));
-            step.write(rows::META, rows::META_ZONE, Some(availability_zone.clone()));
-            step.write(rows::META, rows::META_VERSION, Some(self.core.config.agent.version.clone()));
+            step.write(rows::META, rows::META_INSTANCE, Some(instance_arn.as_str()));
+            step.write(rows::META, rows::META_CLUSTER, Some(&self.core.config.cluster));
+            step.write(rows::META, rows::META_ZONE, Some(&availability_zone));
+            step.write(rows::META, rows::META_VERSION, Some(&self.core.config.agent.version));
             // Where it cannot be told now, the one that was saved holds.
             if let Some(id) = self.core.config.host.ec2_instance_id.as_ref().filter(|id| !id.is_empty()) {
-                step.write(rows::META, rows::META_EC2_INSTANCE, Some(id.clone()));
+                step.write(rows::META, rows::META_EC2_INSTANCE, Some(id));
             }
         }
         self.instance = Some(instance_arn);

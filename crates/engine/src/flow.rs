@@ -15,6 +15,7 @@ mod volumes;
 
 pub(crate) use images::{Deliveries, Fetched};
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::container::{Container, Work};
@@ -47,11 +48,14 @@ impl Task {
 
     fn keep(&mut self, cx: &Cx<'_>, container: Option<&str>, fact: &Fact) {
         if self.history.len() < MOST_MOMENTS {
+            // Most facts are as short as this; writing to a text cannot fail.
+            let mut detail = String::with_capacity(32);
+            let _ = write!(detail, "{fact}");
             self.history.push(Arc::new(Moment {
                 at: cx.now.wall,
                 container: container.map(str::to_owned),
                 what: fact.word().into(),
-                detail: fact.to_string(),
+                detail,
             }));
         }
     }

@@ -256,7 +256,7 @@ impl Engine {
         self.manifest_id = Some(manifest.message_id.clone());
         self.latest_sequence = timeline;
         if self.core.config.is_checkpointed {
-            step.write(crate::rows::META, crate::rows::META_MANIFEST, Some(timeline.to_string()));
+            step.write(crate::rows::META, crate::rows::META_MANIFEST, Some(&timeline.to_string()));
         }
         let running: std::collections::BTreeSet<&str> = manifest
             .tasks

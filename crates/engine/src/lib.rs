@@ -35,5 +35,5 @@ pub use config::EngineConfig;
 pub use effect::{Effect, EffectId};
 pub use engine::{Engine, InstanceView};
 pub use event::{Event, Failure, FailureKind, Outcome};
-pub use step::{Row, Step, StoredRow};
+pub use step::{Row, Rows, Step, StoredRow};
 pub use time::{Mono, Now};

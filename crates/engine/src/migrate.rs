@@ -88,7 +88,7 @@ pub fn migrate(state: &AgentState, txid: u64, now: Timestamp) -> Result<Migrated
         (rows::META_EC2_INSTANCE, metadata.ec2_instance_id.as_str()),
     ] {
         if !value.is_empty() {
-            step.write(rows::META, key, Some(value.to_owned()));
+            step.write(rows::META, key, Some(value));
         }
     }
     migrated.rows = stored(step, txid);
@@ -106,10 +106,12 @@ pub fn moved_in(stored: &[StoredRow]) -> Option<u64> {
 }
 
 fn stored(mut step: Step, txid: u64) -> Vec<StoredRow> {
-    step.write(rows::META, META_MOVED_IN, Some(txid.to_string()));
+    step.write(rows::META, META_MOVED_IN, Some(&txid.to_string()));
     step.writes
-        .into_iter()
-        .filter_map(|row| Some(StoredRow { table: row.table.to_owned(), key: row.key, value: row.value? }))
+        .iter()
+        .filter_map(|row| {
+            Some(StoredRow { table: row.table.to_owned(), key: row.key.to_owned(), value: row.value?.to_owned() })
+        })
         .collect()
 }
 

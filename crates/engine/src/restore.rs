@@ -13,7 +13,7 @@ use crate::core::Core;
 use crate::image::ImageRecord;
 use crate::rows;
 use crate::status::TaskStatus;
-use crate::step::{Row, StoredRow};
+use crate::step::{Rows, StoredRow};
 use crate::task::{Admission, Cgroup, MetadataRemoval, Moment, Task, TaskDefinition, TaskState, Volume};
 use crate::time::Mono;
 
@@ -21,7 +21,7 @@ use crate::time::Mono;
 #[derive(Debug)]
 pub(crate) struct Foreign {
     /// Deletes every row of it.
-    pub deletions: Vec<Row>,
+    pub deletions: Rows,
     /// For people.
     pub why: String,
 }
@@ -42,15 +42,14 @@ pub(crate) fn foreign(stored: &[StoredRow], here: Option<&str>) -> Option<Foreig
         rows::META_EC2_INSTANCE,
     ];
     let tables = [rows::TASK, rows::TASK_STATE, rows::CONTAINER, rows::MOMENT, rows::IMAGE];
-    let deletions = stored
-        .iter()
-        .filter_map(|row| {
-            let table = tables.into_iter().find(|table| row.table == *table);
-            let is_ours = || row.table == rows::META && metadata.contains(&row.key.as_str());
-            let table = table.or_else(|| is_ours().then_some(rows::META))?;
-            Some(Row { table, key: row.key.clone(), value: None })
-        })
-        .collect();
+    let mut deletions = Rows::default();
+    for row in stored {
+        let table = tables.into_iter().find(|table| row.table == *table);
+        let is_ours = || row.table == rows::META && metadata.contains(&row.key.as_str());
+        if let Some(table) = table.or_else(|| is_ours().then_some(rows::META)) {
+            deletions.push(table, &row.key, None);
+        }
+    }
     let why = format!(
         "Data mismatch; saved InstanceID '{saved}' does not match current InstanceID '{here}'. The state is discarded, and this machine registers anew"
     );

@@ -9,10 +9,7 @@
 //! | `image` | image id | names, times |
 //! | `meta` | `container-instance-arn`, … | what registration yielded |
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
-use wire::ids::TaskId;
 
 use crate::image::Images;
 use crate::step::Step;
@@ -33,17 +30,16 @@ pub(crate) const META_MANIFEST: &str = "task-manifest-seq-num";
 /// The EC2 instance on which the state was made; absent off EC2.
 pub(crate) const META_EC2_INSTANCE: &str = "ec2-instance-id";
 
-/// Makes the text of rows. Each is made in the same place and copied once, so that memory is asked for once and for no
-/// more than it takes.
+/// Where the text of a row is made: the same place for all, so that memory for it is asked for once.
 #[derive(Debug, Default)]
 pub(crate) struct RowText(Vec<u8>);
 
 impl RowText {
-    fn of(&mut self, value: &impl Serialize) -> Option<String> {
+    fn of(&mut self, value: &impl Serialize) -> Option<&str> {
         self.0.clear();
         // Invariant: our own state types always serialise; they hold no maps with keys other than text.
         serde_json::to_writer(&mut self.0, value).ok()?;
-        std::str::from_utf8(&self.0).ok().map(str::to_owned)
+        std::str::from_utf8(&self.0).ok()
     }
 }
 
@@ -52,40 +48,27 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-fn container_key(task: &TaskId, container: &str) -> String {
-    [task.as_str(), "/", container].concat()
-}
-
-fn moment_key(task: &TaskId, number: usize) -> String {
-    let mut key = String::with_capacity(task.as_str().len() + 5);
-    key.push_str(task.as_str());
-    // Writing to a string cannot fail.
-    let _ = write!(key, "/{number:04}");
-    key
-}
-
 /// Writes what changed of a task.
 pub(crate) fn write_task(task: &mut Task, text: &mut RowText, step: &mut Step) {
     let id = task.definition.id.clone();
-    step.writes.reserve(3 + task.containers.len() + task.history.len() - task.history_written);
     if !task.is_stored {
-        step.write(TASK, id.as_str(), text.of(&*task.definition));
+        step.write(TASK, &id, text.of(&*task.definition));
         task.is_stored = true;
         task.is_dirty = true;
     }
     if task.is_dirty {
         task.state.volumes = task.volumes.iter().map(|v| v.state).collect();
-        step.write(TASK_STATE, id.as_str(), text.of(&task.state));
+        step.write(TASK_STATE, &id, text.of(&task.state));
         task.is_dirty = false;
     }
     for container in &mut task.containers {
         if container.is_dirty {
-            step.write(CONTAINER, container_key(&id, &container.definition.name), text.of(&container.state));
+            step.write(CONTAINER, format_args!("{id}/{}", container.definition.name), text.of(&container.state));
             container.is_dirty = false;
         }
     }
     for number in task.history_written..task.history.len() {
-        step.write(MOMENT, moment_key(&id, number), text.of(&*task.history[number]));
+        step.write(MOMENT, format_args!("{id}/{number:04}"), text.of(&*task.history[number]));
     }
     task.history_written = task.history.len();
 }
@@ -93,19 +76,19 @@ pub(crate) fn write_task(task: &mut Task, text: &mut RowText, step: &mut Step) {
 /// Deletes all rows of a task.
 pub(crate) fn delete_task(task: &Task, step: &mut Step) {
     let id = &task.definition.id;
-    step.write(TASK, id.as_str(), None);
-    step.write(TASK_STATE, id.as_str(), None);
+    step.write(TASK, id, None);
+    step.write(TASK_STATE, id, None);
     for container in &task.containers {
-        step.write(CONTAINER, container_key(id, container.name()), None);
+        step.write(CONTAINER, format_args!("{id}/{}", container.name()), None);
     }
     for number in 0..task.history_written {
-        step.write(MOMENT, moment_key(id, number), None);
+        step.write(MOMENT, format_args!("{id}/{number:04}"), None);
     }
 }
 
 /// Writes what changed of images.
 pub(crate) fn write_images(images: &mut Images, text: &mut RowText, step: &mut Step) {
     for id in std::mem::take(&mut images.changed) {
-        step.write(IMAGE, id.as_str(), images.records.get(&id).and_then(|record| text.of(record)));
+        step.write(IMAGE, &id, images.records.get(&id).and_then(|record| text.of(record)));
     }
 }

@@ -54,10 +54,10 @@ impl Agent {
     fn handle(&mut self, event: Event) {
         let wall = Timestamp::UNIX_EPOCH.saturating_add(self.now).expect("a duration without years");
         let step = self.engine.handle(Now { mono: Mono(self.now), wall }, event);
-        for row in step.writes {
-            let key = (row.table.to_owned(), row.key);
+        for row in step.writes.iter() {
+            let key = (row.table.to_owned(), row.key.to_owned());
             match row.value {
-                Some(value) => drop(self.rows.insert(key, value)),
+                Some(value) => drop(self.rows.insert(key, value.to_owned())),
                 None => drop(self.rows.remove(&key)),
             }
         }

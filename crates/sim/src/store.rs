@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::step::{Row, StoredRow};
+use engine::step::{Rows, StoredRow};
 
 /// All rows, by table and key.
 #[derive(Debug, Clone, Default)]
@@ -10,11 +10,11 @@ pub(crate) struct Store(BTreeMap<(String, String), String>);
 
 impl Store {
     /// Commits a step's rows.
-    pub(crate) fn commit(&mut self, rows: Vec<Row>) {
-        for row in rows {
-            let key = (row.table.to_owned(), row.key);
+    pub(crate) fn commit(&mut self, rows: &Rows) {
+        for row in rows.iter() {
+            let key = (row.table.to_owned(), row.key.to_owned());
             match row.value {
-                Some(value) => self.0.insert(key, value),
+                Some(value) => self.0.insert(key, value.to_owned()),
                 None => self.0.remove(&key),
             };
         }

@@ -93,10 +93,10 @@ impl Bench {
     }
 
     fn take(&mut self, step: Step) {
-        for row in step.writes {
-            let key = (row.table.to_owned(), row.key);
+        for row in step.writes.iter() {
+            let key = (row.table.to_owned(), row.key.to_owned());
             match row.value {
-                Some(value) => self.rows.insert(key, value),
+                Some(value) => self.rows.insert(key, value.to_owned()),
                 None => self.rows.remove(&key),
             };
         }

@@ -21,10 +21,10 @@ struct Rows(BTreeMap<(String, String), String>);
 
 impl Rows {
     fn commit(&mut self, step: &Step) {
-        for row in &step.writes {
-            let key = (row.table.to_owned(), row.key.clone());
-            match &row.value {
-                Some(value) => self.0.insert(key, value.clone()),
+        for row in step.writes.iter() {
+            let key = (row.table.to_owned(), row.key.to_owned());
+            match row.value {
+                Some(value) => self.0.insert(key, value.to_owned()),
                 None => self.0.remove(&key),
             };
         }
@@ -129,5 +129,5 @@ fn another_cluster_ends_the_agent_and_changes_nothing() {
     let config = EngineConfig { cluster: "other".into(), ..on(Some("i-1")) };
     let step = Engine::new(config, 1, rows.stored()).handle(now(), Event::Start);
     assert!(matches!(&step.effects[..], [(_, Effect::Exit { code: 5, why })] if why.contains("'other'")));
-    assert_eq!(step.writes, []);
+    assert!(step.writes.is_empty());
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use engine::fact::Level;
-use engine::{Effect, EffectId, Engine, Event, Mono, Now, Row};
+use engine::{Effect, EffectId, Engine, Event, Mono, Now, Rows, Step};
 use host::store::{StoreThread, Write};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -37,6 +37,7 @@ pub(super) async fn drive(
     let now = || Now { mono: Mono(began.elapsed()), wall: Timestamp::now() };
     let mut next = Some(Event::Start);
     let mut is_ending = false;
+    let mut rows = Rows::default();
     loop {
         let event = match next.take() {
             Some(event) => Some(event),
@@ -54,13 +55,15 @@ pub(super) async fn drive(
                 }
             }
         };
-        let mut step = Step::default();
+        let mut step = Step { writes: std::mem::take(&mut rows), ..Step::default() };
         let more = std::iter::from_fn(|| facts.try_recv().ok());
         for event in event.into_iter().chain(more).take(BATCH) {
             engine.take(now(), event, &mut step);
         }
         engine.close(&mut step);
-        ledger.commit(std::mem::take(&mut step.writes)).await;
+        ledger.commit(&step.writes).await;
+        rows = step.writes;
+        rows.clear();
         step.effects = ledger.let_out(std::mem::take(&mut step.effects));
         for note in &step.notes {
             log(note);
@@ -119,13 +122,14 @@ impl Ledger {
     }
 
     /// Makes rows durable before anything leaves. A store that fails (a full disk) stops no task: see [`Self::let_out`].
-    async fn commit(&mut self, rows: Vec<Row>) {
+    async fn commit(&mut self, rows: &Rows) {
         let Some(store) = &self.store else { return };
-        self.owed.extend(rows.into_iter().map(|row| ((row.table, row.key), row.value)));
-        if self.owed.is_empty() {
+        if self.owed.is_empty() && rows.is_empty() {
             return;
         }
-        match store.commit(self.writes()).await {
+        let mut writes = self.writes();
+        writes.extend(rows.iter().map(|row| write(row.table, row.key, row.value)));
+        match store.commit(writes).await {
             Ok(()) => {
                 self.owed.clear();
                 if self.retry_at.take().is_some() {
@@ -133,6 +137,8 @@ impl Ledger {
                 }
             }
             Err(failure) => {
+                let owed = rows.iter().map(|row| ((row.table, row.key.to_owned()), row.value.map(str::to_owned)));
+                self.owed.extend(owed);
                 let next = tokio::time::Instant::now() + COMMIT_RETRY;
                 if self.retry_at.replace(next).is_none() {
                     error!(
@@ -146,12 +152,7 @@ impl Ledger {
     }
 
     fn writes(&self) -> Vec<Write> {
-        let write = |((table, key), value): (&(&'static str, String), &Option<String>)| Write {
-            table: (*table).to_owned(),
-            key: key.clone(),
-            value: value.clone(),
-        };
-        self.owed.iter().map(write).collect()
+        self.owed.iter().map(|((table, key), value)| write(table, key, value.as_deref())).collect()
     }
 
     /// The effects that may start now. While rows are owed, what would be lost by a crash waits: what is made, what is
@@ -176,6 +177,10 @@ impl Ledger {
             store.close().await;
         }
     }
+}
+
+fn write(table: &str, key: &str, value: Option<&str>) -> Write {
+    Write { table: table.to_owned(), key: key.to_owned(), value: value.map(str::to_owned) }
 }
 
 fn log(note: &engine::fact::Note) {

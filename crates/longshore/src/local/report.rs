@@ -280,7 +280,7 @@ pub(super) fn join(context: &Context<'_>, told: Option<&ecs::Task>, seen: Option
             .map(|moment| MomentReport {
                 at: moment.at,
                 container: moment.container.clone(),
-                what: moment.what.clone(),
+                what: moment.what.clone().into_owned(),
                 detail: moment.detail.clone(),
             })
             .collect();

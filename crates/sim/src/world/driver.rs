@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use engine::{Effect, EffectId, Event, Mono, Now, Row, Step};
+use engine::{Effect, EffectId, Event, Mono, Now, Rows, Step};
 
 use super::{Happening, Stop, World};
 use crate::{oracle, show};
@@ -20,7 +20,7 @@ pub(crate) struct Driver {
     inbox: Vec<Event>,
     /// What that commit is for.
     committing: Option<Step>,
-    owed: Vec<Row>,
+    owed: Rows,
     held: Vec<(EffectId, Effect)>,
     is_retrying: bool,
     pub(crate) is_disk_full: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Whether nothing waits to be written.
-    pub(crate) const fn is_at_rest(&self) -> bool {
+    pub(crate) fn is_at_rest(&self) -> bool {
         self.committing.is_none() && self.owed.is_empty()
     }
 
@@ -43,7 +43,7 @@ impl Driver {
         self.committing.is_some()
     }
 
-    pub(crate) const fn owes(&self) -> bool {
+    pub(crate) fn owes(&self) -> bool {
         !self.owed.is_empty()
     }
 }
@@ -118,17 +118,17 @@ impl World {
         self.commit(Step::default())
     }
 
-    fn write(&mut self, rows: Vec<Row>) {
-        for row in &rows {
+    fn write(&mut self, rows: &Rows) {
+        for row in rows.iter() {
             self.trace.mix(row.table.as_bytes());
             self.trace.mix(row.key.as_bytes());
-            self.trace.mix(row.value.as_deref().unwrap_or("-").as_bytes());
+            self.trace.mix(row.value.unwrap_or("-").as_bytes());
         }
         self.oracle.rows += rows.len() as u64;
         let mut all = std::mem::take(&mut self.driver.owed);
-        all.extend(rows);
+        all.append(rows);
         if !self.driver.is_disk_full {
-            self.store.commit(all);
+            self.store.commit(&all);
             return;
         }
         if all.is_empty() {
@@ -136,7 +136,7 @@ impl World {
         }
         // Now and then the rows are there although the disk said no.
         if self.faults.chance(0.2) {
-            self.store.commit(all.clone());
+            self.store.commit(&all);
         }
         self.driver.owed = all;
         if !std::mem::replace(&mut self.driver.is_retrying, true) {
@@ -146,7 +146,7 @@ impl World {
 
     fn commit(&mut self, step: Step) -> Result<(), Stop> {
         let count = step.effects.len();
-        self.write(step.writes);
+        self.write(&step.writes);
         for note in &step.notes {
             self.trace.line(self.now, || show::note(note));
         }

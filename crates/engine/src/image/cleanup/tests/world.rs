@@ -104,10 +104,11 @@ impl World {
     }
 
     fn take(&mut self, step: Step) {
-        for row in step.writes {
+        for row in step.writes.iter() {
+            let key = (row.table, row.key.to_owned());
             match row.value {
-                Some(value) => self.rows.insert((row.table, row.key), value),
-                None => self.rows.remove(&(row.table, row.key)),
+                Some(value) => self.rows.insert(key, value.to_owned()),
+                None => self.rows.remove(&key),
             };
         }
         for note in step.notes.iter().filter(|note| note.task.is_none()) {
