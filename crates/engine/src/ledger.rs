@@ -98,6 +98,17 @@ impl Ledger {
         self.queue.iter().any(|waiting| waiting.task == *task)
     }
 
+    /// Whether nobody holds anything or waits for it.
+    pub fn is_at_rest(&self) -> bool {
+        self.held.is_empty()
+            && self.queue.is_empty()
+            && self.used_cpu == 0
+            && self.used_memory_mib == 0
+            && self.used_tcp.is_empty()
+            && self.used_udp.is_empty()
+            && self.used_gpus.is_empty()
+    }
+
     /// Asks for a share; `Err` says for people what is lacking, and the task waits in line.
     pub fn ask(&mut self, task: &TaskId, request: Request, now: Mono) -> Result<(), String> {
         if self.held.contains_key(task) {

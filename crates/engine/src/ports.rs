@@ -70,6 +70,16 @@ impl PortChooser {
         self.queue.push_back(search);
     }
 
+    /// Whether ports are given to the task.
+    pub fn holds(&self, task: &TaskId) -> bool {
+        self.given.values().any(|holder| holder == task)
+    }
+
+    /// Whether no port is given and none is looked for.
+    pub fn is_at_rest(&self) -> bool {
+        self.given.is_empty() && self.queue.is_empty() && self.current.is_none()
+    }
+
     /// Ports that a restored task holds.
     pub fn restore(&mut self, task: &TaskId, protocol: Protocol, first: u16, count: u16) {
         for port in first..=first.saturating_add(count.saturating_sub(1)) {

@@ -23,6 +23,12 @@ pub enum Turn {
     Launch,
     /// The Engine's work is the clean-up after an end, so as many as can end at once get their signal.
     Stop,
+    /// Removals of stopped containers: tasks that stopped together are due together.
+    Remove,
+}
+
+impl Turn {
+    const ALL: [Self; 3] = [Self::Launch, Self::Stop, Self::Remove];
 }
 
 /// The slots for one kind of effect.
@@ -50,6 +56,11 @@ impl Slots {
         self.waiting.front().map(|waiting| waiting.since)
     }
 
+    /// Whether some wait although none is out: nobody would let them go.
+    pub fn is_stuck(&self) -> bool {
+        !self.waiting.is_empty() && self.running.is_empty()
+    }
+
     fn is_waiting(&self, id: EffectId) -> bool {
         self.waiting.iter().any(|waiting| waiting.id == id)
     }
@@ -67,11 +78,15 @@ impl Core {
         id
     }
 
+    /// For an effect that waits for a slot, how many there are. `None`: it is out already.
+    pub fn slots_awaited(&self, id: EffectId) -> Option<usize> {
+        let slots = [&self.launches, &self.stops, &self.removals];
+        slots.into_iter().find(|slots| slots.is_waiting(id)).map(|slots| slots.limit)
+    }
+
     /// Takes back an effect that still waits for a slot. `false`: it is out already.
     pub fn recall(&mut self, id: EffectId) -> bool {
-        let Some(turn) = [Turn::Launch, Turn::Stop].into_iter().find(|turn| self.slots(*turn).is_waiting(id)) else {
-            return false;
-        };
+        let Some(turn) = Turn::ALL.into_iter().find(|turn| self.slots(*turn).is_waiting(id)) else { return false };
         self.slots(turn).waiting.retain(|waiting| waiting.id != id);
         self.forget_route(id);
         self.stops_wait_no_more();
@@ -100,7 +115,7 @@ impl Core {
 
     /// An effect counts no more: it was answered, or its lease is over.
     pub(crate) fn release_slot(&mut self, id: EffectId, step: &mut Step, now: Now) {
-        for turn in [Turn::Launch, Turn::Stop] {
+        for turn in Turn::ALL {
             if self.slots(turn).running.remove(&id) {
                 self.clear(&Timer::Lease(id));
                 self.fill_slots(step, now, turn);
@@ -119,6 +134,7 @@ impl Core {
         match turn {
             Turn::Launch => &mut self.launches,
             Turn::Stop => &mut self.stops,
+            Turn::Remove => &mut self.removals,
         }
     }
 
@@ -133,6 +149,10 @@ impl Core {
     fn let_go(&mut self, step: &mut Step, now: Now, turn: Turn, Waiting { id, effect, .. }: Waiting) {
         self.slots(turn).running.insert(id);
         self.set(Timer::Lease(id), now.mono + LEASE);
+        if let Some(Route::Container(task, index)) = self.route(id) {
+            let turn = (task.clone(), *index);
+            self.turns.push(turn);
+        }
         step.effects.push((id, effect));
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wire::ids::{Digest, ImageRef, TaskId};
 
-use super::Cx;
+use super::{Cx, waits_for_turn};
 use crate::config::PullBehavior;
 use crate::container::next::registry_access;
 use crate::container::{NamedError, Stage};
@@ -157,10 +157,13 @@ impl Task {
         let key = FetchKey::new(&image, digest.as_ref(), &access);
         let waiter = (self.id().clone(), index);
         self.containers[index].begin(Stage::Pull, cx.now);
+        let slots = cx.core.config.pulls.parallel.max(1);
         if let Some(pull) = cx.core.images.pulls.get_mut(&key) {
             pull.waiters.push(waiter);
             if pull.stage != PullStage::Waiting {
                 self.apply_pull_began(cx, index);
+            } else if pull.is_needed {
+                self.containers[index].waiting = Some(waits_for_turn("pulled", slots));
             }
             return false;
         }
@@ -168,6 +171,9 @@ impl Task {
             PullBehavior::Default | PullBehavior::Always | PullBehavior::PreferCached => true,
             PullBehavior::Once => !cx.core.images.was_pulled(image.as_str()),
         };
+        if is_pull_needed {
+            self.containers[index].waiting = Some(waits_for_turn("pulled", slots));
+        }
         let stage = if is_pull_needed || cx.core.images.is_being_removed(&image, digest.as_ref()) {
             PullStage::Waiting
         } else {
@@ -195,6 +201,7 @@ impl Task {
         if self.state.pull_started_at.is_none() {
             self.change().pull_started_at = Some(cx.now.wall);
         }
+        self.containers[index].waiting = None;
         self.note_on(cx, index, Fact::PullStarted);
     }
 

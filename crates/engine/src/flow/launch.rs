@@ -79,6 +79,7 @@ impl Task {
         let route = Route::Container(self.id().clone(), index);
         let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Launch, route, effect);
         self.containers[index].begin(Stage::Create(effect), cx.now);
+        self.containers[index].tell_turn(cx.core);
         false
     }
 
@@ -148,6 +149,7 @@ impl Task {
         let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Launch, route, effect);
         self.containers[index].doubt = None;
         self.containers[index].begin(Stage::Start(effect), cx.now);
+        self.containers[index].tell_turn(cx.core);
     }
 
     pub(crate) fn apply_start(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
