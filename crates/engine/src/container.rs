@@ -46,7 +46,7 @@ pub struct Container {
     pub(crate) doubt: Option<Doubt>,
     /// The restart count for which its metadata file is being written as ready.
     pub(crate) metadata_write: Option<u64>,
-    /// Why it does not move, for people; set by the last look at it.
+    /// Why it does not move, for people; set by the last look at it. Beside [`Work`]: it waits for its turn.
     pub waiting: Option<String>,
     /// Whether [`State`] changed since it was last written.
     pub(crate) is_dirty: bool,

@@ -88,6 +88,9 @@ pub struct Core {
     pub credentials: BTreeSet<CredentialsId>,
     pub launches: Slots,
     pub stops: Slots,
+    pub removals: Slots,
+    /// Containers whose effects got their turn in this step.
+    pub(crate) turns: Vec<(TaskId, usize)>,
     pub containers_by_id: BTreeMap<DockerId, (TaskId, usize)>,
     next_effect: u64,
     routes: BTreeMap<EffectId, Route>,
@@ -114,6 +117,8 @@ impl Core {
             credentials: BTreeSet::new(),
             launches: Slots::new(config.parallel_launches),
             stops: Slots::new(config.parallel_stops),
+            removals: Slots::new(config.parallel_launches),
+            turns: Vec::new(),
             containers_by_id: BTreeMap::new(),
             next_effect: 1,
             routes: BTreeMap::new(),
@@ -135,6 +140,10 @@ impl Core {
         self.next_effect += 1;
         self.routes.insert(id, route);
         id
+    }
+
+    pub(crate) fn route(&self, id: EffectId) -> Option<&Route> {
+        self.routes.get(&id)
     }
 
     pub(crate) fn forget_route(&mut self, id: EffectId) {

@@ -337,7 +337,7 @@ impl Engine {
                     let task = match &found {
                         Ok((search, _)) | Err((search, _)) => search.task.clone(),
                     };
-                    if !self.tasks.contains_key(&task) {
+                    if self.tasks.get(&task).is_none_or(|task| task.state.known == TaskStatus::Stopped) {
                         self.core.ports.release(&task);
                     }
                     self.touch(now, &task, step, |task, cx| {
@@ -552,11 +552,22 @@ impl Engine {
         let began = self.core.serve_pulls(step, now);
         self.deliver(now, began, step);
         self.send_reports(step);
+        self.end_waits(now, step);
         while let Some(id) = self.over.pop() {
             if self.tasks.get(&id).is_some_and(|task| task.is_removed()) {
                 self.remove(now, &id, step);
             } else {
                 self.changed.push(id);
+            }
+        }
+    }
+
+    /// Containers that got their turn say no more that they wait for it.
+    fn end_waits(&mut self, now: Now, step: &mut Step) {
+        for (id, index) in std::mem::take(&mut self.core.turns) {
+            let container = self.tasks.get(&id).and_then(|task| task.containers.get(index));
+            if container.is_some_and(|container| container.work.is_some() && container.waiting.is_some()) {
+                self.touch(now, &id, step, |task, cx| task.containers[index].tell_turn(cx.core));
             }
         }
     }

@@ -109,7 +109,7 @@ pub enum Fact {
         exit_code: Option<i64>,
     },
     NotRestarted {
-        why: &'static str,
+        why: String,
     },
     CameBack,
     TaskReached {

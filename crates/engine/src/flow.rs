@@ -61,10 +61,22 @@ impl Task {
     }
 }
 
+/// What a container says while others are served.
+pub(crate) fn waits_for_turn(what: &str, slots: usize) -> String {
+    format!("waits for its turn to be {what}: {slots} at a time")
+}
+
 impl Container {
     pub(crate) fn begin(&mut self, stage: crate::container::Stage, now: Now) {
         self.work = Some(Work { stage, since: now.mono, attempt: 1 });
         self.waiting = None;
+    }
+
+    /// Says that it waits for its turn, for as long as it does.
+    pub(crate) fn tell_turn(&mut self, core: &Core) {
+        if let Some((effect, what)) = self.work.as_ref().and_then(|work| work.stage.turn()) {
+            self.waiting = core.slots_awaited(effect).map(|slots| waits_for_turn(what, slots));
+        }
     }
 
     pub(crate) fn go_on(&mut self, stage: crate::container::Stage) {

@@ -51,6 +51,16 @@ pub enum Found {
     },
 }
 
+impl Found {
+    fn none(search: Search) -> Self {
+        let text = match search.count {
+            1 => "a host port is unavailable".to_owned(),
+            n => format!("{n} contiguous host ports are unavailable"),
+        };
+        Self::None { search, text }
+    }
+}
+
 impl PortChooser {
     pub const fn new(range: (u16, u16)) -> Self {
         Self { range, last: None, given: BTreeMap::new(), queue: VecDeque::new(), current: None }
@@ -58,6 +68,16 @@ impl PortChooser {
 
     pub fn want(&mut self, search: Search) {
         self.queue.push_back(search);
+    }
+
+    /// Whether ports are given to the task.
+    pub fn holds(&self, task: &TaskId) -> bool {
+        self.given.values().any(|holder| holder == task)
+    }
+
+    /// Whether no port is given and none is looked for.
+    pub fn is_at_rest(&self) -> bool {
+        self.given.is_empty() && self.queue.is_empty() && self.current.is_none()
     }
 
     /// Ports that a restored task holds.
@@ -99,11 +119,7 @@ impl PortChooser {
         let search = current.search;
         let Some(first) = first else {
             if current.is_second_pass {
-                let text = match search.count {
-                    1 => "a host port is unavailable".to_owned(),
-                    n => format!("{n} contiguous host ports are unavailable"),
-                };
-                return Some(Found::None { search, text });
+                return Some(Found::none(search));
             }
             return Some(self.look_from(search, self.range.0, true));
         };
@@ -112,11 +128,7 @@ impl PortChooser {
         if let Some(taken) = taken {
             // Free by the kernel's word, but given to a container that has not bound it yet.
             return Some(if taken >= self.range.1 {
-                if current.is_second_pass {
-                    Found::None { search, text: "a host port is unavailable".to_owned() }
-                } else {
-                    self.look_from(search, self.range.0, true)
-                }
+                if current.is_second_pass { Found::none(search) } else { self.look_from(search, self.range.0, true) }
             } else {
                 self.look_from(search, taken + 1, current.is_second_pass)
             });
@@ -183,5 +195,17 @@ mod tests {
         ports.want(search("c", 1));
         ports.next_search();
         assert!(matches!(ports.answered(Some(102)), Some(Found::Ports { .. })));
+    }
+
+    #[test]
+    fn a_range_whose_last_port_is_given_says_how_many_were_wanted() {
+        let mut ports = PortChooser::new((100, 104));
+        ports.want(search("a", 1));
+        ports.next_search();
+        ports.answered(Some(104)).unwrap();
+        ports.want(search("b", 3));
+        ports.next_search();
+        let Some(Found::None { text, .. }) = ports.answered(Some(102)) else { panic!("104 is given") };
+        assert_eq!(text, "3 contiguous host ports are unavailable");
     }
 }

@@ -157,8 +157,9 @@ fn restore_work(container: &mut Container) {
 /// Shares that a restored task holds already.
 fn reclaim(task: &Task, core: &mut Core) {
     let id = task.id();
+    let is_stopped = task.state.known == TaskStatus::Stopped;
     for container in &task.containers {
-        for chosen in &container.state.chosen_ports {
+        for chosen in container.state.chosen_ports.iter().filter(|_| !is_stopped) {
             if let Some(mapping) = container.definition.ports.get(chosen.mapping) {
                 core.ports.restore(id, mapping.protocol, chosen.first, chosen.count);
             }
@@ -173,7 +174,7 @@ fn reclaim(task: &Task, core: &mut Core) {
         }
     }
     let has_begun = task.containers.iter().any(|c| c.state.known > crate::status::ContainerStatus::None);
-    if task.state.known < TaskStatus::Stopped && has_begun {
+    if !is_stopped && has_begun {
         core.ledger.take(id.clone(), task.resource_request());
     }
 }

@@ -1,6 +1,6 @@
 //! Effects of which only so many run at once, since more would only make each slower.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::{Core, Route, Timer};
@@ -23,6 +23,12 @@ pub enum Turn {
     Launch,
     /// The Engine's work is the clean-up after an end, so as many as can end at once get their signal.
     Stop,
+    /// Removals of stopped containers: tasks that stopped together are due together.
+    Remove,
+}
+
+impl Turn {
+    const ALL: [Self; 3] = [Self::Launch, Self::Stop, Self::Remove];
 }
 
 /// The slots for one kind of effect.
@@ -31,28 +37,33 @@ pub struct Slots {
     limit: usize,
     /// What runs, and how long it counts.
     running: BTreeMap<EffectId, Mono>,
-    waiting: VecDeque<Waiting>,
+    /// First come, first served: ids are given out in order.
+    waiting: BTreeMap<EffectId, Waiting>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    id: EffectId,
     effect: Effect,
     since: Mono,
 }
 
 impl Slots {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), running: BTreeMap::new(), waiting: VecDeque::new() }
+        Self { limit: limit.max(1), running: BTreeMap::new(), waiting: BTreeMap::new() }
     }
 
     /// Since when the first in line waits.
     pub fn waiting_since(&self) -> Option<Mono> {
-        self.waiting.front().map(|waiting| waiting.since)
+        self.waiting.first_key_value().map(|(_, waiting)| waiting.since)
+    }
+
+    /// Whether some wait although none is out: nobody would let them go.
+    pub fn is_stuck(&self) -> bool {
+        !self.waiting.is_empty() && self.running.is_empty()
     }
 
     fn is_waiting(&self, id: EffectId) -> bool {
-        self.waiting.iter().any(|waiting| waiting.id == id)
+        self.waiting.contains_key(&id)
     }
 }
 
@@ -60,20 +71,30 @@ impl Core {
     /// Asks for an effect as soon as there is a slot for it.
     pub fn ask_in_turn(&mut self, step: &mut Step, now: Now, turn: Turn, route: Route, effect: Effect) -> EffectId {
         let id = self.expect(route);
-        self.slots(turn).waiting.push_back(Waiting { id, effect, since: now.mono });
-        self.fill_slots(step, now, turn);
-        if turn == Turn::Stop && !self.stops.waiting.is_empty() {
+        let slots = self.slots(turn);
+        if slots.waiting.is_empty() && slots.running.len() < slots.limit {
+            slots.running.insert(id, now.mono + LEASE);
+            step.effects.push((id, effect));
+            return id;
+        }
+        slots.waiting.insert(id, Waiting { effect, since: now.mono });
+        self.wait_on(turn);
+        if turn == Turn::Stop {
             self.set_no_later(Timer::Stops, now.mono + NO_END);
         }
         id
     }
 
+    /// For an effect that waits for a slot, how many there are. `None`: it is out already.
+    pub fn slots_awaited(&self, id: EffectId) -> Option<usize> {
+        let slots = [&self.launches, &self.stops, &self.removals];
+        slots.into_iter().find(|slots| slots.is_waiting(id)).map(|slots| slots.limit)
+    }
+
     /// Takes back an effect that still waits for a slot. `false`: it is out already.
     pub fn recall(&mut self, id: EffectId) -> bool {
-        let Some(turn) = [Turn::Launch, Turn::Stop].into_iter().find(|turn| self.slots(*turn).is_waiting(id)) else {
-            return false;
-        };
-        self.slots(turn).waiting.retain(|waiting| waiting.id != id);
+        let Some(turn) = Turn::ALL.into_iter().find(|turn| self.slots(*turn).is_waiting(id)) else { return false };
+        self.slots(turn).waiting.remove(&id);
         self.forget_route(id);
         self.wait_on(turn);
         true
@@ -81,10 +102,8 @@ impl Core {
 
     /// Lets a stop go that still waits for a slot.
     pub(crate) fn hasten(&mut self, id: EffectId, step: &mut Step, now: Now) {
-        if let Some(at) = self.stops.waiting.iter().position(|waiting| waiting.id == id)
-            && let Some(next) = self.stops.waiting.remove(at)
-        {
-            self.let_go(step, now, Turn::Stop, next);
+        if let Some(Waiting { effect, .. }) = self.stops.waiting.remove(&id) {
+            self.let_go(step, now, Turn::Stop, id, effect);
             self.wait_on(Turn::Stop);
         }
     }
@@ -92,14 +111,13 @@ impl Core {
     /// An effect was answered.
     pub(crate) fn slot_is_free(&mut self, id: EffectId, step: &mut Step, now: Now) {
         let is_stop = self.stops.running.contains_key(&id);
-        for turn in [Turn::Launch, Turn::Stop] {
+        for turn in Turn::ALL {
             if self.slots(turn).running.remove(&id).is_some() {
                 self.fill_slots(step, now, turn);
             }
         }
-        if is_stop && let Some(first) = self.stops.waiting.front() {
-            let latest = first.since + LONGEST_WAIT;
-            self.set(Timer::Stops, latest.min(now.mono + NO_END));
+        if is_stop && let Some(since) = self.stops.waiting_since() {
+            self.set(Timer::Stops, (since + LONGEST_WAIT).min(now.mono + NO_END));
         }
     }
 
@@ -111,8 +129,8 @@ impl Core {
 
     /// No container ended for a while, or one has waited long enough: all get their signal.
     pub(crate) fn let_stops_go(&mut self, step: &mut Step, now: Now) {
-        while let Some(next) = self.stops.waiting.pop_front() {
-            self.let_go(step, now, Turn::Stop, next);
+        while let Some((id, Waiting { effect, .. })) = self.stops.waiting.pop_first() {
+            self.let_go(step, now, Turn::Stop, id, effect);
         }
         self.wait_on(Turn::Stop);
     }
@@ -121,19 +139,25 @@ impl Core {
         match turn {
             Turn::Launch => &mut self.launches,
             Turn::Stop => &mut self.stops,
+            Turn::Remove => &mut self.removals,
         }
     }
 
     fn fill_slots(&mut self, step: &mut Step, now: Now, turn: Turn) {
         while self.slots(turn).running.len() < self.slots(turn).limit {
-            let Some(next) = self.slots(turn).waiting.pop_front() else { break };
-            self.let_go(step, now, turn, next);
+            let Some((id, Waiting { effect, .. })) = self.slots(turn).waiting.pop_first() else { break };
+            self.let_go(step, now, turn, id, effect);
         }
         self.wait_on(turn);
     }
 
-    fn let_go(&mut self, step: &mut Step, now: Now, turn: Turn, Waiting { id, effect, .. }: Waiting) {
+    /// One that waited may go; its container says so no more.
+    fn let_go(&mut self, step: &mut Step, now: Now, turn: Turn, id: EffectId, effect: Effect) {
         self.slots(turn).running.insert(id, now.mono + LEASE);
+        if let Some(Route::Container(task, index)) = self.route(id) {
+            let served = (task.clone(), *index);
+            self.turns.push(served);
+        }
         step.effects.push((id, effect));
     }
 

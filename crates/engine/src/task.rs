@@ -20,6 +20,7 @@ use std::sync::Arc;
 use wire::ids::{TaskArn, TaskId};
 
 use crate::container::Container;
+use crate::status::TaskStatus;
 
 /// How far the removal of the containers' metadata files is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,14 @@ impl Task {
 
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|c| c.name() == name)
+    }
+
+    /// Why it has no share of the host yet, for people.
+    pub fn waits_for(&self) -> Option<&str> {
+        match &self.admission {
+            Admission::Waiting { reason, .. } if self.state.known != TaskStatus::Stopped => Some(reason),
+            _ => None,
+        }
     }
 
     pub(crate) fn change(&mut self) -> &mut TaskState {

@@ -1,5 +1,6 @@
 //! Exact texts that users see, and how they are cut (spec 20 §3.6, spec 10 §4.4).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wire::gojson::render_duration;
@@ -24,6 +25,40 @@ pub const NO_PROGRESS: &str = "TaskStateError: Agent could not progress task's s
 
 /// A task whose cgroup could not be made (spec 20 §11.5).
 pub const CGROUP_FAILED: &str = "CgroupError: Agent could not create task's platform resources";
+
+/// A task whose volume could not be made, where the Engine does not say why.
+pub const VOLUME_FAILED: &str = "VolumeError: Agent could not create task's volume resources";
+
+/// A shared volume that must be there (spec 50 §11.3).
+pub fn volume_missing(name: &str, cause: &str) -> String {
+    format!(
+        "initialize volume: volume detection failed, volume '{name}' does not exist and autoprovision is set to false: {cause}"
+    )
+}
+
+/// A shared volume with other labels than the task's (the misspelling is on the wire, spec 50 §11.3).
+pub fn volume_labels_differ(found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> String {
+    format!(
+        "intialize volume: non-autoprovisioned volume does not match existing volume labels: existing: {}, expected: {}",
+        render_map(found),
+        render_map(wanted)
+    )
+}
+
+/// A shared volume with other options of its driver than the task's.
+pub fn volume_options_differ(found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> String {
+    format!(
+        "initialize volume: non-autoprovisioned volume does not match existing volume options: existing: {}, expected: {}",
+        render_map(found),
+        render_map(wanted)
+    )
+}
+
+/// As the reference prints a map.
+fn render_map(map: &BTreeMap<String, String>) -> String {
+    let members: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+    format!("map[{}]", members.join(" "))
+}
 
 /// A task that needs the image which the agent brings along, and which the Engine does not take.
 pub fn pause_image(cause: &str) -> String {

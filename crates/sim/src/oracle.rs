@@ -212,6 +212,10 @@ pub(crate) fn after_step(world: &World) -> Result<(), String> {
     {
         return Err(format!("a stop waits for a slot since {since:?}"));
     }
+    let core = engine.core();
+    if let Some(slots) = [&core.launches, &core.stops, &core.removals].into_iter().find(|slots| slots.is_stuck()) {
+        return Err(format!("nobody lets go those in line: {slots:?}"));
+    }
     for (id, task) in engine.tasks() {
         check_task(world, engine, id, task).map_err(|why| format!("task {id}: {why}"))?;
     }
@@ -241,8 +245,8 @@ fn check_task(world: &World, engine: &Engine, id: &TaskId, task: &Task) -> Resul
             | Stage::StopPing(effect)
             | Stage::Load(effect)
             | Stage::Metadata(effect)
-            | Stage::Verify(effect)
-            | Stage::Remove(effect) => is_pending(effect) && is_out(effect),
+            | Stage::Verify(effect) => is_pending(effect) && is_out(effect),
+            Stage::Remove(effect) => is_pending(effect) && (is_out(effect) || core.slots_awaited(effect).is_some()),
             Stage::Resolve => core.images.resolutions.iter().any(|(key, resolution)| {
                 resolution.waiters.contains(&waiter)
                     && match resolution.stage {
@@ -270,6 +274,11 @@ fn check_task(world: &World, engine: &Engine, id: &TaskId, task: &Task) -> Resul
                     || world.in_flight.values().any(|name| matches!(*name, "FollowEvents" | "ListContainers"))
             }
         };
+        if let Some((effect, _)) = work.stage.turn()
+            && core.slots_awaited(effect).is_some() != container.waiting.is_some()
+        {
+            return Err(format!("{name} is in {:?} and says {:?}", work.stage, container.waiting));
+        }
         if !holds {
             return Err(format!("{name} waits in {:?} for what is not pending", work.stage));
         }
@@ -294,6 +303,9 @@ fn check_task(world: &World, engine: &Engine, id: &TaskId, task: &Task) -> Resul
 fn check_progress(engine: &Engine, id: &TaskId, task: &Task) -> Result<(), String> {
     let core = engine.core();
     if task.state.known == TaskStatus::Stopped {
+        if core.ledger.holds(id) || core.ledger.is_waiting(id) || core.ports.holds(id) {
+            return Err("is stopped and holds or awaits a share of the host".into());
+        }
         let has_plan = task.state.is_being_removed || core.has_timer(&Timer::Cleanup(id.clone()));
         return if has_plan { Ok(()) } else { Err("is stopped and nothing will remove it".into()) };
     }
@@ -399,9 +411,11 @@ pub(crate) fn at_end(world: &World) -> Result<(), String> {
             return Err(format!("row {key} of table {table} is left"));
         }
     }
-    let totals = engine.core().ledger.totals();
-    if totals.used_cpu > 0 || totals.used_memory_mib > 0 {
-        return Err(format!("shares are still given out: {totals:?}"));
+    if !engine.core().ledger.is_at_rest() {
+        return Err(format!("shares are still given out or waited for: {:?}", engine.core().ledger));
+    }
+    if !engine.core().ports.is_at_rest() {
+        return Err(format!("ports are still given out or looked for: {:?}", engine.core().ports));
     }
     if !engine.core().images.pulls.is_empty() || !engine.core().images.resolutions.is_empty() {
         return Err("pulls or look-ups are left".into());

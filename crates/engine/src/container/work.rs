@@ -70,6 +70,27 @@ pub struct Doubt {
 }
 
 impl Stage {
+    /// The effect that takes its turn, and what is done to the container then.
+    pub const fn turn(self) -> Option<(EffectId, &'static str)> {
+        match self {
+            Self::Create(effect) => Some((effect, "created")),
+            Self::Start(effect) => Some((effect, "started")),
+            Self::Stop(effect) => Some((effect, "stopped")),
+            Self::Remove(effect) => Some((effect, "removed")),
+            Self::Resolve
+            | Self::Pull
+            | Self::Load(_)
+            | Self::Ports { .. }
+            | Self::Metadata(_)
+            | Self::StartInspect(_)
+            | Self::StopInspect(_)
+            | Self::StopPing(_)
+            | Self::StopPause { .. }
+            | Self::Verify(_)
+            | Self::VerifyPause { .. } => None,
+        }
+    }
+
     /// What is happening, for people.
     pub const fn label(self) -> &'static str {
         match self {

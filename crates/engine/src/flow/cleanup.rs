@@ -9,6 +9,7 @@ use crate::core::{Route, Timer};
 use crate::effect::Effect;
 use crate::event::{FailureKind, Outcome};
 use crate::fact::Fact;
+use crate::slots::Turn;
 use crate::status::TaskStatus;
 use crate::task::{CgroupWork, MetadataRemoval, Task, VolumeKind, VolumeState};
 
@@ -64,8 +65,10 @@ impl Task {
     fn remove_attempt(&mut self, cx: &mut Cx<'_>, index: usize) {
         let id = self.containers[index].handle().unwrap_or_default().to_owned();
         let route = Route::Container(self.id().clone(), index);
-        let effect = cx.core.ask(cx.step, route, Effect::RemoveContainer { id, deadline: REMOVE_CONTAINER });
+        let effect = Effect::RemoveContainer { id, deadline: REMOVE_CONTAINER };
+        let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Remove, route, effect);
         self.containers[index].go_on(Stage::Remove(effect));
+        self.containers[index].tell_turn(cx.core);
     }
 
     pub(crate) fn apply_removed(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
@@ -176,4 +179,88 @@ impl Task {
 
 fn pause_after(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.min(10)).min(MOST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use expect_test::expect;
+    use serde_json::json;
+
+    use crate::config::EngineConfig;
+    use crate::event::Outcome;
+    use crate::flow::testing::{Bench, image};
+    use crate::status::{ContainerStatus, TaskStatus};
+
+    /// A task of two containers, in an engine that does one thing at a time.
+    fn bench() -> Bench {
+        let container = |name: &str| json!({"name": name, "image": format!("r/{name}"), "essential": true});
+        let mut config = EngineConfig { parallel_launches: 1, ..EngineConfig::default() };
+        config.pulls.parallel = 1;
+        Bench::new(json!({"containers": [container("web"), container("side")]}), &config)
+    }
+
+    /// The same, when both have stopped.
+    fn stopped() -> Bench {
+        let mut bench = bench();
+        bench.touch(|task, _| {
+            task.change().desired = TaskStatus::Stopped;
+            task.change().known = TaskStatus::Stopped;
+            for container in &mut task.containers {
+                container.work = None;
+                container.change().docker_id = Some(container.name().into());
+                container.change().known = ContainerStatus::Stopped;
+            }
+        });
+        bench.asked.clear();
+        bench
+    }
+
+    fn waiting(bench: &Bench) -> BTreeMap<&str, &str> {
+        bench.task().containers.iter().filter_map(|c| Some((c.name(), c.waiting.as_deref()?))).collect()
+    }
+
+    #[test]
+    fn removals_take_turns() {
+        let mut bench = stopped();
+        bench.clean_up();
+        bench.check(expect![[r#"
+            remove container
+            STOPPED -> STOPPED"#]]);
+        assert_eq!(waiting(&bench), [("side", "waits for its turn to be removed: 1 at a time")].into());
+        bench.answer("remove container", Outcome::Done);
+        assert!(waiting(&bench).is_empty());
+        bench.answer("remove container", Outcome::Done);
+        bench.check(expect![[r#"
+            remove container
+            gone"#]]);
+    }
+
+    #[test]
+    fn a_stuck_removal_holds_up_no_other_for_long() {
+        let mut bench = stopped();
+        bench.clean_up();
+        bench.asked.clear();
+        bench.pass(5);
+        assert_eq!(bench.asked, ["remove container"]);
+    }
+
+    #[test]
+    fn a_container_says_that_it_waits_for_its_turn() {
+        let mut bench = bench();
+        bench.answer("resolve r/web", Outcome::Resolved(None));
+        bench.answer("resolve r/side", Outcome::Resolved(None));
+        assert_eq!(waiting(&bench), [("side", "waits for its turn to be pulled: 1 at a time")].into());
+        bench.answer("pull", Outcome::Done);
+        bench.answer("inspect image", image());
+        assert!(waiting(&bench).is_empty());
+        bench.answer("pull", Outcome::Done);
+        bench.answer("inspect image", image());
+        assert_eq!(waiting(&bench), [("side", "waits for its turn to be created: 1 at a time")].into());
+        bench.answer("create web", Outcome::Created("c1".into()));
+        assert_eq!(waiting(&bench), [("web", "waits for its turn to be started: 1 at a time")].into());
+        bench.answer("create side", Outcome::Created("c2".into()));
+        assert_eq!(waiting(&bench), [("side", "waits for its turn to be started: 1 at a time")].into());
+    }
 }

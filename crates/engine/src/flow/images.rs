@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wire::ids::{ImageRef, TaskId};
 
-use super::Cx;
+use super::{Cx, waits_for_turn};
 use crate::config::PullBehavior;
 use crate::container::next::registry_access;
 use crate::container::{NamedError, Stage};
@@ -159,10 +159,13 @@ impl Task {
         let key = FetchKey::new(&image, digest.as_ref(), &access);
         let waiter = (self.id().clone(), index);
         self.containers[index].begin(Stage::Pull, cx.now);
+        let slots = cx.core.config.pulls.parallel.max(1);
         if let Some(pull) = cx.core.images.pulls.get_mut(&key) {
             pull.waiters.push(waiter);
             if pull.is_needed && pull.stage != PullStage::Waiting {
                 self.apply_pull_began(cx, index);
+            } else if pull.is_needed {
+                self.containers[index].waiting = Some(waits_for_turn("pulled", slots));
             }
             return false;
         }
@@ -172,6 +175,9 @@ impl Task {
             // An image that is named by its digest, or waited over a restart, was not looked for yet.
             PullBehavior::PreferCached => false,
         };
+        if is_pull_needed {
+            self.containers[index].waiting = Some(waits_for_turn("pulled", slots));
+        }
         let stage = if is_pull_needed || cx.core.images.is_being_removed(&image, digest.as_ref()) {
             PullStage::Waiting
         } else {
@@ -199,6 +205,7 @@ impl Task {
         if self.state.pull_started_at.is_none() {
             self.change().pull_started_at = Some(cx.now.wall);
         }
+        self.containers[index].waiting = None;
         self.note_on(cx, index, Fact::PullStarted);
     }
 

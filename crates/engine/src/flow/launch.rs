@@ -79,6 +79,7 @@ impl Task {
         let route = Route::Container(self.id().clone(), index);
         let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Launch, route, effect);
         self.containers[index].begin(Stage::Create(effect), cx.now);
+        self.containers[index].tell_turn(cx.core);
         false
     }
 
@@ -148,6 +149,7 @@ impl Task {
         let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Launch, route, effect);
         self.containers[index].doubt = None;
         self.containers[index].begin(Stage::Start(effect), cx.now);
+        self.containers[index].tell_turn(cx.core);
     }
 
     pub(crate) fn apply_start(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
@@ -241,20 +243,22 @@ impl Task {
     }
 
     /// Whether the container's own policy starts it again (spec 20 §10.2); `Err` says why not.
-    fn restart_verdict(&self, index: usize, now: jiff::Timestamp) -> Result<(), &'static str> {
+    fn restart_verdict(&self, index: usize, now: jiff::Timestamp) -> Result<(), String> {
         let container = &self.containers[index];
-        let Some(policy) = &container.definition.restart_policy else { return Err("restart policy is not enabled") };
+        let Some(policy) = &container.definition.restart_policy else {
+            return Err("restart policy is not enabled".to_owned());
+        };
         if container.state.desired == ContainerStatus::Stopped {
-            return Err("container's desired status is stopped");
+            return Err("container's desired status is stopped".to_owned());
         }
-        let Some(code) = container.state.exit_code else { return Err("exit code is nil") };
+        let Some(code) = container.state.exit_code else { return Err("exit code is nil".to_owned()) };
         if policy.ignored_exit_codes.contains(&code) {
-            return Err("exit code should be ignored");
+            return Err(format!("exit code {code} should be ignored"));
         }
         let since = container.state.restarts.last_at.or(container.state.started_at);
         let ran = since.map(|since| Duration::try_from(now.duration_since(since)).unwrap_or_default());
         if ran.is_some_and(|ran| ran < policy.attempt_period) {
-            return Err("attempt reset period has not elapsed");
+            return Err("attempt reset period has not elapsed".to_owned());
         }
         Ok(())
     }

@@ -109,7 +109,8 @@ impl Task {
         } else {
             payload().map(|c| memory_reservation_mib(c).unwrap_or(c.memory_mib)).sum()
         };
-        let mut request = Request { cpu, memory_mib, ..Request::default() };
+        let gpus = definition.associations.iter().filter(|a| a.kind == "gpu").map(|a| a.name.clone()).collect();
+        let mut request = Request { cpu, memory_mib, gpus, ..Request::default() };
         for mapping in payload().flat_map(|c| &c.ports) {
             if mapping.host_port > 0 && matches!(mapping.container, ContainerPorts::One(_)) {
                 match mapping.protocol {
@@ -264,4 +265,22 @@ fn memory_reservation_mib(definition: &crate::container::Definition) -> Option<u
     }
     let soft: Soft = wire::gojson::from_str(definition.docker.host_config.as_deref()?).ok()?;
     (soft.bytes >> 20 > 0).then_some(soft.bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::task::TaskDefinition;
+
+    #[test]
+    fn a_task_asks_for_its_gpus() {
+        let gpu = json!({"type": "gpu", "name": "GPU-1", "containers": ["web"]});
+        let other = json!({"type": "elastic-inference", "name": "dev1", "containers": ["web"]});
+        let associations = [gpu, other].map(|value| wire::gojson::from_value(value).unwrap()).into();
+        let task = Task::new(TaskDefinition { associations, ..TaskDefinition::default() }, jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(task.resource_request(), Request { gpus: ["GPU-1".to_owned()].into(), ..Request::default() });
+    }
 }

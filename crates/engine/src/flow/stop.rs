@@ -39,6 +39,7 @@ impl Task {
         let route = Route::Container(self.id().clone(), index);
         let effect = cx.core.ask_in_turn(cx.step, cx.now, Turn::Stop, route, effect);
         self.containers[index].go_on(Stage::Stop(effect));
+        self.containers[index].tell_turn(cx.core);
     }
 
     pub(crate) fn apply_stop(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {

@@ -120,6 +120,8 @@ impl Bench {
                 Effect::StartContainer { .. } => "start".to_owned(),
                 Effect::StopContainer { .. } => "stop".to_owned(),
                 Effect::RemoveContainer { .. } => "remove container".to_owned(),
+                Effect::CreateVolume { .. } => "create volume".to_owned(),
+                Effect::InspectVolume { .. } => "inspect volume".to_owned(),
                 Effect::InspectContainer { .. } => "inspect".to_owned(),
                 Effect::ListContainers { .. } => "list".to_owned(),
                 Effect::InspectImage { .. } => "inspect image".to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Cx;
 use crate::core::Route;
 use crate::effect::Effect;
-use crate::event::{FailureKind, Outcome};
+use crate::event::{Failure, FailureKind, Outcome};
 use crate::fact::Fact;
 use crate::status::TaskStatus;
 use crate::task::{Task, VolumeKind, VolumeState};
@@ -19,33 +19,40 @@ impl Task {
         if self.state.desired == TaskStatus::Stopped {
             return false;
         }
-        let id = self.id().clone();
         for index in 0..self.volumes.len() {
             let volume = &self.volumes[index];
             if volume.work.is_some() || volume.state >= VolumeState::Created {
                 continue;
             }
-            let VolumeKind::Docker { docker_name, is_shared, driver, options, labels, .. } = &volume.definition.kind
-            else {
-                continue;
-            };
-            let effect = if *is_shared {
-                Effect::InspectVolume { name: docker_name.clone(), deadline: DEADLINE }
+            let VolumeKind::Docker { docker_name, is_shared, .. } = &volume.definition.kind else { continue };
+            if *is_shared {
+                let effect = Effect::InspectVolume { name: docker_name.clone(), deadline: DEADLINE };
+                let effect = cx.core.ask(cx.step, Route::Volume(self.id().clone(), index), effect);
+                self.volumes[index].work = Some(effect);
             } else {
-                Effect::CreateVolume {
-                    name: docker_name.clone(),
-                    driver: driver.clone(),
-                    options: options.clone(),
-                    labels: labels.clone(),
-                    deadline: DEADLINE,
-                }
-            };
-            let effect = cx.core.ask(cx.step, Route::Volume(id.clone(), index), effect);
-            self.volumes[index].work = Some(effect);
+                self.create_volume(cx, index);
+            }
         }
         false
     }
 
+    fn create_volume(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let volume = &self.volumes[index];
+        let VolumeKind::Docker { docker_name, driver, options, labels, .. } = &volume.definition.kind else { return };
+        let effect = Effect::CreateVolume {
+            name: docker_name.clone(),
+            driver: driver.clone(),
+            options: options.clone(),
+            labels: labels.clone(),
+            deadline: DEADLINE,
+        };
+        let effect = cx.core.ask(cx.step, Route::Volume(self.id().clone(), index), effect);
+        let volume = &mut self.volumes[index];
+        volume.work = Some(effect);
+        volume.is_create_asked = true;
+    }
+
+    /// The answer to a create, or to the look at a shared volume (spec 50 §11.3).
     pub(crate) fn apply_volume(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
         let Some(volume) = self.volumes.get_mut(index) else { return };
         volume.work = None;
@@ -53,42 +60,39 @@ impl Task {
             self.apply_volume_removed(cx, index, outcome);
             return;
         }
-        let VolumeKind::Docker { docker_name, is_autoprovisioned, driver, options, labels, .. } =
-            &volume.definition.kind
+        let VolumeKind::Docker { docker_name, is_autoprovisioned, options, labels, .. } = &volume.definition.kind
         else {
             return;
         };
-        let (name, deadline) = (docker_name.clone(), DEADLINE);
         match outcome {
-            Outcome::Volume { labels: found_labels, options: found_options, .. } => {
-                let differs = cx.core.config.matches_shared_volumes_fully
-                    && (found_labels != *labels || found_options != *options);
-                if differs {
-                    let error = "intended volume does not match existing volume".to_owned();
-                    self.fail_volume(cx, index, error);
+            Outcome::Failed(failure) if volume.is_create_asked => {
+                let error = volume_error(failure, "creating volume");
+                let reason = if error.is_empty() { text::VOLUME_FAILED } else { &error };
+                self.stop(Some(reason));
+                self.note_volume_failure(cx, index, error);
+            }
+            Outcome::Failed(failure) if !is_autoprovisioned => {
+                let error = volume_error(failure, "inspecting volume");
+                let error = text::volume_missing(docker_name, &error);
+                self.refuse_volume(cx, index, error);
+            }
+            Outcome::Failed(failure) if failure.kind == FailureKind::Timeout => {
+                let error = volume_error(failure, "inspecting volume");
+                self.refuse_volume(cx, index, error);
+            }
+            Outcome::Failed(_) => self.create_volume(cx, index),
+            Outcome::Volume { labels: found_labels, options: found_options, .. }
+                if *is_autoprovisioned && !volume.is_create_asked && cx.core.config.matches_shared_volumes_fully =>
+            {
+                if found_labels != *labels {
+                    let error = text::volume_labels_differ(&found_labels, labels);
+                    self.refuse_volume(cx, index, error);
+                } else if found_options != *options {
+                    let error = text::volume_options_differ(&found_options, options);
+                    self.refuse_volume(cx, index, error);
                 } else {
                     self.volume_is_there(cx, index);
                 }
-            }
-            Outcome::Failed(failure) if failure.kind == FailureKind::NotFound && *is_autoprovisioned => {
-                let effect = Effect::CreateVolume {
-                    name,
-                    driver: driver.clone(),
-                    options: options.clone(),
-                    labels: labels.clone(),
-                    deadline,
-                };
-                let route = Route::Volume(self.id().clone(), index);
-                let effect = cx.core.ask(cx.step, route, effect);
-                self.volumes[index].work = Some(effect);
-            }
-            Outcome::Failed(failure) => {
-                let error = if failure.kind == FailureKind::Timeout {
-                    format!("DockerTimeoutError: {}", text::timed_out("creating volume", DEADLINE))
-                } else {
-                    failure.text
-                };
-                self.fail_volume(cx, index, error);
             }
             _ => self.volume_is_there(cx, index),
         }
@@ -101,14 +105,26 @@ impl Task {
         self.note(cx, Fact::VolumeCreated { name });
     }
 
-    fn fail_volume(&mut self, cx: &mut Cx<'_>, index: usize, error: String) {
+    /// A shared volume is not as the task needs it, which the reference finds out before it takes the task.
+    fn refuse_volume(&mut self, cx: &mut Cx<'_>, index: usize, error: String) {
+        if self.state.reason.is_none() {
+            let reason = text::resource_initialization(self.arn().as_str(), &error);
+            self.change().reason = Some(reason);
+        }
+        self.stop(None);
+        self.note_volume_failure(cx, index, error);
+    }
+
+    fn note_volume_failure(&mut self, cx: &mut Cx<'_>, index: usize, error: String) {
         let name = self.volumes[index].definition.name.clone();
-        let reason = if error.is_empty() {
-            "VolumeError: Agent could not create task's volume resources".to_owned()
-        } else {
-            format!("VolumeError: {error}")
-        };
         self.note(cx, Fact::VolumeFailed { name, error });
-        self.stop(Some(&reason));
     }
 }
+
+/// Docker's own words, or those of a deadline that passed.
+fn volume_error(failure: Failure, what: &str) -> String {
+    if failure.kind == FailureKind::Timeout { text::timed_out(what, DEADLINE) } else { failure.text }
+}
+
+#[cfg(test)]
+mod tests;

@@ -85,3 +85,84 @@ fn leaving_the_line_lets_the_next_pass() {
     ledger.release(&id("a"));
     assert_eq!(ledger.serve(at(1)), [id("c")]);
 }
+
+fn share(cpu: u64, memory_mib: u64, ports: &[u16]) -> Request {
+    Request { cpu, memory_mib, ports_tcp: ports.iter().copied().collect(), ..Request::default() }
+}
+
+#[test]
+fn what_can_never_be_served_pushes_nobody_out_in_another_s_name() {
+    let mut ledger = ledger();
+    ledger.ask(&id("a"), memory(500), at(0)).unwrap();
+    ledger.ask(&id("huge"), memory(5000), at(0)).unwrap_err();
+    ledger.ask(&id("big"), share(100, 600, &[]), at(0)).unwrap_err();
+    ledger.release(&id("a"));
+    ledger.ask(&id("late"), memory(300), at(61)).unwrap();
+}
+
+#[test]
+fn a_reserved_port_and_an_unknown_gpu_are_waited_for_without_keeping_anything() {
+    let mut ledger = ledger();
+    ledger.ask(&id("ssh"), share(2048, 1000, &[22, 80]), at(0)).unwrap_err();
+    let gpu = Request { gpus: ["g7".to_owned()].into(), ..share(2048, 1000, &[80]) };
+    assert_eq!(ledger.ask(&id("gpu"), gpu, at(0)).unwrap_err(), "needs GPU g7, which this host does not have");
+    ledger.ask(&id("late"), share(2048, 1000, &[80]), at(61)).unwrap();
+}
+
+#[test]
+fn one_that_lacks_a_port_keeps_neither_cpu_nor_memory_nor_its_other_ports() {
+    let mut ledger = ledger();
+    ledger.ask(&id("service"), port(80), at(0)).unwrap();
+    ledger.ask(&id("waits"), share(2000, 900, &[80, 81]), at(0)).unwrap_err();
+    ledger.ask(&id("late"), share(500, 500, &[81]), at(61)).unwrap();
+}
+
+#[test]
+fn one_that_lacks_memory_keeps_no_cpu() {
+    let mut ledger = ledger();
+    ledger.ask(&id("a"), memory(500), at(0)).unwrap();
+    ledger.ask(&id("waits"), share(2000, 900, &[]), at(0)).unwrap_err();
+    ledger.ask(&id("late"), share(500, 0, &[]), at(61)).unwrap();
+    assert_eq!(
+        ledger.ask(&id("later"), share(0, 100, &[]), at(61)).unwrap_err(),
+        "task waits has waited longer for the same"
+    );
+}
+
+#[test]
+fn what_came_free_for_one_that_waits_is_not_given_away_while_it_lacks_something_else() {
+    let mut ledger = ledger();
+    ledger.ask(&id("service"), port(80), at(0)).unwrap();
+    ledger.ask(&id("waits"), share(2000, 0, &[80]), at(0)).unwrap_err();
+    ledger.ask(&id("worker"), share(500, 0, &[]), at(61)).unwrap();
+    ledger.release(&id("service"));
+    assert_eq!(ledger.serve(at(62)), []);
+    ledger.ask(&id("second service"), port(80), at(63)).unwrap_err();
+    ledger.ask(&id("second worker"), share(500, 0, &[]), at(63)).unwrap_err();
+    ledger.release(&id("worker"));
+    assert_eq!(ledger.serve(at(64)), [id("waits")]);
+}
+
+#[test]
+fn cpu_and_memory_in_turns_starve_nobody() {
+    let mut ledger = ledger();
+    ledger.ask(&id("memory"), memory(500), at(0)).unwrap();
+    ledger.ask(&id("waits"), share(2000, 900, &[]), at(0)).unwrap_err();
+    ledger.ask(&id("cpu"), share(500, 0, &[]), at(61)).unwrap();
+    ledger.release(&id("memory"));
+    assert_eq!(ledger.serve(at(62)), []);
+    ledger.ask(&id("more memory"), memory(500), at(63)).unwrap_err();
+    ledger.release(&id("cpu"));
+    assert_eq!(ledger.serve(at(64)), [id("waits")]);
+}
+
+#[test]
+fn one_in_line_has_its_share_as_soon_as_it_asks_again_and_it_is_there() {
+    let mut ledger = ledger();
+    ledger.ask(&id("a"), memory(600), at(0)).unwrap();
+    ledger.ask(&id("b"), memory(500), at(0)).unwrap_err();
+    ledger.release(&id("a"));
+    ledger.ask(&id("b"), memory(500), at(1)).unwrap();
+    assert!(!ledger.is_waiting(&id("b")));
+    assert_eq!(ledger.totals().used_memory_mib, 500);
+}

@@ -58,6 +58,8 @@ pub struct Volume {
     pub definition: VolumeDefinition,
     pub state: VolumeState,
     pub work: Option<EffectId>,
+    /// Whether the Engine was asked to make it, rather than to look for it.
+    pub is_create_asked: bool,
     pub removal: VolumeRemoval,
 }
 

@@ -81,8 +81,9 @@ pub(super) fn standing(container: &ContainerReport) -> String {
             (None, Some(_)) => "STOPPED (never ran)".to_owned(),
             (None, None) => "STOPPED".to_owned(),
         },
-        "RUNNING" | "RESOURCES_PROVISIONED" => match &container.doing {
-            Some(doing) if doing.what == "stopping" => "RUNNING: stopping".to_owned(),
+        "RUNNING" | "RESOURCES_PROVISIONED" => match (&container.doing, &container.waiting) {
+            (Some(doing), _) if doing.what == "stopping" => "RUNNING: stopping".to_owned(),
+            (None, Some(waiting)) => format!("RUNNING: {waiting}"),
             _ => "RUNNING".to_owned(),
         },
         _ => match (&container.doing, &container.waiting) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use engine::container::{Container, Kind};
 use engine::status::TaskStatus;
-use engine::task::{Admission, Task, VolumeKind};
+use engine::task::{Task, VolumeKind};
 use engine::time::Mono;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -258,10 +258,7 @@ pub(super) fn join(context: &Context<'_>, told: Option<&ecs::Task>, seen: Option
     }
     report.created_at = report.created_at.or(task.state.accepted_at);
     report.reason = report.reason.or_else(|| task.state.reason.clone());
-    report.waits_for = match &task.admission {
-        Admission::Waiting { reason, .. } if task.state.known != TaskStatus::Stopped => Some(reason.clone()),
-        _ => None,
-    };
+    report.waits_for = task.waits_for().map(str::to_owned);
     report.reports_waiting = task.state.reports.len();
     report.containers = task.containers.iter().map(|container| container_report(context, container)).collect();
     report.volumes = task
@@ -350,7 +347,9 @@ fn container_report(context: &Context<'_>, container: &Container) -> ContainerRe
         let ago = Duration::from_millis(u64::try_from(ago.as_millis()).unwrap_or_default());
         Timestamp::now().checked_sub(ago).ok()
     };
-    let doing = container.work.as_ref().map(|work| Doing {
+    // Beside work it waits for its turn: nothing is done yet.
+    let under_way = container.work.as_ref().filter(|_| container.waiting.is_none());
+    let doing = under_way.map(|work| Doing {
         what: work.stage.label().to_owned(),
         since: since(work.since),
         attempt: work.attempt,

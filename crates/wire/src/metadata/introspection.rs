@@ -39,6 +39,9 @@ pub struct IntrospectedTask {
     pub known_status: &'static str,
     pub family: String,
     pub version: String,
+    /// Why it has no share of the host yet, only while it waits for one; the reference does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// `null` in errors only.
     pub containers: Option<Vec<IntrospectedContainer>>,
 }

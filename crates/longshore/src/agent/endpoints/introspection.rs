@@ -149,6 +149,7 @@ fn describe(task: &Task) -> IntrospectedTask {
         known_status: known.reported(),
         family: task.definition.family.clone(),
         version: task.definition.version.clone(),
+        waits_for: task.waits_for().map(str::to_owned),
         containers: Some(containers.map(|container| describe_container(task, container)).collect()),
     }
 }

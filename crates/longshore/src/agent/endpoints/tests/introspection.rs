@@ -1,5 +1,9 @@
 //! The introspection server.
 
+use std::sync::Arc;
+
+use engine::Mono;
+use engine::task::Admission;
 use serde_json::json;
 
 use super::world::{ARN, DOCKER_ID, INSTANCE, World, request, send, task};
@@ -50,6 +54,21 @@ async fn tasks_are_found_by_arn_and_by_docker_id() {
         let reply = world.introspect(&format!("/v1/tasks?{query}")).await;
         assert_eq!((reply.status, reply.body.as_str()), (status, nothing), "{query}");
     }
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_its_share_says_for_what() {
+    let waiting = task(json!({"cpu": 4096.0}), json!({}), json!({"known": "NONE", "docker_id": null}));
+    assert!(waiting.waits_for().is_none(), "it has not asked yet");
+    let mut waiting = Arc::unwrap_or_clone(waiting);
+    let reason = "needs host port 80/tcp, which task 0e holds".to_owned();
+    waiting.admission = Admission::Waiting { since: Mono::default(), reason: reason.clone() };
+    let world = World::of(&[Arc::new(waiting.clone())]).await;
+    let path = format!("/v1/tasks?taskarn={ARN}");
+    assert_eq!(world.introspect(&path).await.json()["WaitsFor"], reason);
+    waiting.admission = Admission::Granted;
+    let world = World::of(&[Arc::new(waiting)]).await;
+    assert_eq!(world.introspect(&path).await.json().get("WaitsFor"), None);
 }
 
 #[tokio::test]
