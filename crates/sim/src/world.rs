@@ -307,7 +307,7 @@ impl World {
             }
             Happening::Container(later) => {
                 let (events, next) = self.daemon.happen(&later, self.moment(), &self.behaviors);
-                self.oracle.saw(&later, &self.daemon);
+                self.oracle.saw(&later, &self.daemon, self.now);
                 self.emit(events);
                 self.later(next);
             }
@@ -390,7 +390,8 @@ impl World {
             Happening::StopAll => {
                 self.note(|| "user    stops everything".into());
                 for number in 0..self.service.orders.len() {
-                    if !self.service.is_stopped(&self.service.orders[number].arn.clone()) {
+                    let order = &self.service.orders[number];
+                    if !crate::oracle::stops_by_itself(self, order)? && !self.service.is_stopped(&order.arn) {
                         self.service.ask(vec![(number, true)]);
                     }
                 }

@@ -70,7 +70,7 @@ impl World {
             let ids: Vec<String> = self.daemon.containers.keys().cloned().collect();
             for id in ids {
                 self.daemon.kill(&id, 137, self.moment());
-                self.oracle.saw_exit(&id, 137, &self.daemon);
+                self.oracle.saw_exit(&id, 137, &self.daemon, self.now);
             }
         }
         self.daemon.go_down();
@@ -111,12 +111,12 @@ impl World {
         let events = match self.faults.between(0, 2) {
             0 => {
                 self.note(|| format!("fault   somebody kills {}", &id[..12]));
-                self.oracle.saw_exit(&id, 137, &self.daemon);
+                self.oracle.saw_exit(&id, 137, &self.daemon, self.now);
                 self.daemon.kill(&id, 137, self.moment())
             }
             1 => {
                 self.note(|| format!("fault   somebody removes {}", &id[..12]));
-                self.oracle.saw_exit(&id, 137, &self.daemon);
+                self.oracle.saw_exit(&id, 137, &self.daemon, self.now);
                 self.oracle.removed(&id, self.now);
                 self.daemon.remove(&id).events
             }
