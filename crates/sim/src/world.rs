@@ -50,6 +50,11 @@ pub(crate) enum Happening {
         outcome: Outcome,
         is_docker: bool,
     },
+    /// A part of an effect takes place whose answer says that it failed.
+    Half {
+        life: u64,
+        effect: Box<Effect>,
+    },
     Container(Later),
     /// The user wants the task with this number to run, or to stop.
     Order(usize),
@@ -69,6 +74,7 @@ pub(crate) enum Happening {
     RegistryUp,
     Meddle,
     CutSocket,
+    CutDeaf(Connection),
     JumpClock,
     /// A commit that took its time is done; rows that the disk did not take are tried again.
     Committed {
@@ -122,6 +128,8 @@ pub(crate) struct World {
     pub(crate) faults: Dice,
     crashes: Dice,
     ids: Dice,
+    /// For faults that came later, so that they change no world in which they do not happen.
+    more: Dice,
     pub(crate) crash_points: u64,
     pub(crate) is_calm: bool,
     pub(crate) calm_at: Duration,
@@ -175,6 +183,7 @@ impl World {
             faults: Dice::new(dice.number()),
             crashes: Dice::new(dice.number()),
             ids: Dice::new(dice.number()),
+            more: Dice::new(dice.number()),
             crash_points: 0,
             is_calm: false,
             calm_at: span + Duration::from_secs(60),
@@ -305,15 +314,20 @@ impl World {
                     self.put(at, Happening::Answer { life, id, outcome, is_docker });
                 }
             }
+            Happening::Half { life, effect } => self.apply_half(life, &effect)?,
             Happening::Container(later) => {
                 let (events, next) = self.daemon.happen(&later, self.moment(), &self.behaviors);
                 self.oracle.saw(&later, &self.daemon, self.now);
                 self.emit(events);
                 self.later(next);
             }
+            Happening::Order(number) if self.service.is_asked(number) => {}
             Happening::Order(number) => {
-                self.note(|| format!("user    runs task {number}"));
                 let mut tasks = vec![(number, false)];
+                while let Some(next) = self.next_in_batch(number + tasks.len()) {
+                    tasks.push((next, false));
+                }
+                self.note(|| format!("user    runs tasks {number} to {}", number + tasks.len() - 1));
                 // Now and then the end of an earlier task travels with it.
                 if number > 0 && self.faults.chance(0.2) {
                     tasks.push((number - 1, true));
@@ -353,6 +367,12 @@ impl World {
             Happening::RegistryUp => self.daemon.images.is_registry_down = false,
             Happening::Meddle => self.meddle(),
             Happening::CutSocket => self.cut_socket(),
+            Happening::CutDeaf(connection) => {
+                if self.service.acs == Some(connection) {
+                    self.service.acs = None;
+                    self.cut(connection);
+                }
+            }
             Happening::JumpClock => {
                 let jump = self.faults.seconds(1, 7200);
                 let jump = SignedDuration::try_from(jump).unwrap_or_default();
@@ -402,7 +422,8 @@ impl World {
     }
 
     fn start(&mut self, id: EffectId, effect: Effect) {
-        let fate = fate::fate(&effect, &self.profile, &mut self.faults);
+        let mut fate = fate::fate(&effect, &self.profile, &mut self.faults);
+        let again = fate::again(&effect, &self.profile, &mut self.more, &mut fate);
         let life = self.life;
         let limit = self.now + fate.deadline;
         if let Some((after, outcome)) = fate.instead {
@@ -410,8 +431,16 @@ impl World {
             self.trace.line(self.now, || format!("fault   {} will be answered {outcome:?}", id.0));
             self.put(self.now + after, Happening::Answer { life, id, outcome, is_docker });
         }
+        if let Some(after) = fate.half {
+            self.put(self.now + after, Happening::Half { life, effect: Box::new(effect.clone()) });
+        }
         if let Some(after) = fate.applies {
-            let at = self.now + after;
+            let mut at = self.now + after;
+            if let Some(again) = again.filter(|_| at <= limit) {
+                self.trace.line(self.now, || format!("fault   {} will be made twice", id.0));
+                self.put(at, Happening::Apply { life, id, effect: Box::new(effect.clone()), reply: None, limit });
+                at += again;
+            }
             let mut reply = fate.reply;
             if at > limit && reply.is_some() {
                 reply = None;
@@ -462,7 +491,9 @@ impl World {
                 Outcome::Opened
             }
             Effect::SendFrame { connection, text, .. } => {
-                if !is_current || self.service.acs == Some(*connection) {
+                if is_current && self.is_deaf(*connection) {
+                    Outcome::Done
+                } else if !is_current || self.service.acs == Some(*connection) {
                     let answers = self.service.hear(text);
                     self.send(answers);
                     Outcome::Done
@@ -585,13 +616,16 @@ impl World {
 
     fn send_payloads(&mut self) {
         if self.service.acs.is_some() {
+            if self.more.chance(self.profile.batch) {
+                self.service.split_payloads();
+            }
             let payloads = self.service.payloads();
             self.send(payloads);
         }
     }
 
     fn send(&mut self, messages: Vec<Inbound>) {
-        let Some(connection) = self.service.acs else { return };
+        let Some(connection) = self.service.acs.filter(|acs| self.service.deaf != Some(*acs)) else { return };
         for message in messages {
             let times = if self.faults.chance(self.profile.double_message) { 2 } else { 1 };
             for _ in 0..times {
