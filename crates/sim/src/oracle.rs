@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engine::container::Stage;
 use engine::core::Timer;
-use engine::image::{PullStage, ResolutionStage};
+use engine::image::{FullName, PullStage, ResolutionStage};
 use engine::status::{ContainerStatus, TaskStatus};
 use engine::task::{Admission, CgroupWork, Task};
 use engine::{Effect, EffectId, Engine, Event, Mono, Outcome};
@@ -38,6 +38,8 @@ pub(crate) struct Oracle {
     /// Questions about images: in which life, and when.
     image_questions: BTreeMap<u64, (u64, Duration)>,
     pub(crate) image_answers: BTreeSet<u64>,
+    /// When an image was last found or fetched by a name.
+    found: BTreeMap<FullName, Duration>,
 }
 
 /// What one container of a task went through, over all its Docker containers.
@@ -107,6 +109,7 @@ impl Oracle {
     }
 
     pub(crate) fn performed(&mut self, effect: &Effect, done: &Performed, daemon: &Daemon, now: Duration) {
+        self.found_image(effect, &done.outcome, now);
         match (effect, &done.outcome) {
             (Effect::CreateContainer { .. }, Outcome::Created(id)) => {
                 if let Some(container) = daemon.containers.get(id.as_str()) {

@@ -130,6 +130,8 @@ pub(crate) struct World {
     ids: Dice,
     /// For faults that came later, so that they change no world in which they do not happen.
     more: Dice,
+    /// How many tasks may still come whose image is just being removed.
+    races: u32,
     pub(crate) crash_points: u64,
     pub(crate) is_calm: bool,
     pub(crate) calm_at: Duration,
@@ -184,6 +186,7 @@ impl World {
             crashes: Dice::new(dice.number()),
             ids: Dice::new(dice.number()),
             more: Dice::new(dice.number()),
+            races: if profile.slow > 0.0 { 2 } else { 0 },
             crash_points: 0,
             is_calm: false,
             calm_at: span + Duration::from_secs(60),
@@ -304,7 +307,7 @@ impl World {
                 }
             }
             Happening::Apply { life, id, effect, reply, limit } => {
-                let (outcome, takes) = self.apply(life, id, &effect)?;
+                let (outcome, takes) = self.apply(life, id, &effect, limit)?;
                 if let (Some(outcome), Some(reply)) = (outcome, reply)
                     && life == self.life
                 {
@@ -424,6 +427,12 @@ impl World {
     fn start(&mut self, id: EffectId, effect: Effect) {
         let mut fate = fate::fate(&effect, &self.profile, &mut self.faults);
         let again = fate::again(&effect, &self.profile, &mut self.more, &mut fate);
+        if let Effect::RemoveImage { image, .. } = &effect
+            && self.is_wanted_again(image)
+        {
+            // Layers take their time to go.
+            fate.applies = fate.applies.map(|_| self.more.millis(500, 10_000));
+        }
         let life = self.life;
         let limit = self.now + fate.deadline;
         if let Some((after, outcome)) = fate.instead {
@@ -456,7 +465,13 @@ impl World {
     }
 
     /// An effect takes place; `None` for one whose answer comes another way.
-    fn apply(&mut self, life: u64, id: EffectId, effect: &Effect) -> Result<(Option<Outcome>, Duration), Stop> {
+    fn apply(
+        &mut self,
+        life: u64,
+        id: EffectId,
+        effect: &Effect,
+        limit: Duration,
+    ) -> Result<(Option<Outcome>, Duration), Stop> {
         let is_current = life == self.life;
         let outcome = match effect {
             Effect::FollowEvents { since } => {
@@ -529,7 +544,12 @@ impl World {
                 self.oracle.performed(effect, &done, &self.daemon, self.now);
                 self.host.follow(&self.daemon);
                 if is_current {
-                    crate::oracle::check_gone(self, &done.gone)?;
+                    // After its limit the agent may believe that it is over.
+                    let went_out = match effect {
+                        Effect::RemoveImage { deadline, .. } if self.now <= limit => Some(limit - *deadline),
+                        _ => None,
+                    };
+                    crate::oracle::check_gone(self, &done.gone, went_out)?;
                 }
                 self.emit(done.events);
                 self.later(done.later);

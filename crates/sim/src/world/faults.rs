@@ -165,7 +165,7 @@ impl World {
             Effect::RemoveImage { image, .. } if !self.daemon.is_down && !image.starts_with("sha256:") => {
                 self.daemon.images.untag(image, |_| true);
                 if life == self.life {
-                    crate::oracle::check_gone(self, std::slice::from_ref(image))?;
+                    crate::oracle::check_gone(self, std::slice::from_ref(image), None)?;
                 }
             }
             _ => {}
