@@ -428,6 +428,8 @@ impl World {
         let mut fate = fate::fate(&effect, &self.profile, &mut self.faults);
         let again = fate::again(&effect, &self.profile, &mut self.more, &mut fate);
         if let Effect::RemoveImage { image, .. } = &effect
+            // Of one whose answer is lost nobody could tell when it is over.
+            && fate.reply.is_some()
             && self.is_wanted_again(image)
         {
             // Layers take their time to go.
