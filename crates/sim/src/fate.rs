@@ -97,7 +97,9 @@ pub(crate) fn fate(effect: &Effect, profile: &Profile, dice: &mut Dice) -> Fate 
 /// Faults of calls that nothing else befalls: it is done by half, or it is made again this long after it was done.
 pub(crate) fn again(effect: &Effect, profile: &Profile, dice: &mut Dice, fate: &mut Fate) -> Option<Duration> {
     fate.reply?;
-    if matches!(effect, Effect::SubmitTask { .. } | Effect::RemoveImage { .. }) && dice.chance(profile.half) {
+    let has_parts =
+        matches!(effect, Effect::SubmitTask { .. } | Effect::RemoveImage { .. } | Effect::RemoveContainer { .. });
+    if has_parts && dice.chance(profile.half) {
         fate.half = fate.applies.take();
         fate.reply = None;
         let after = fate.half.unwrap_or_default();

@@ -122,7 +122,7 @@ impl World {
                 self.daemon.remove(&id).events
             }
             _ => {
-                if self.daemon.containers.get(&id).is_none_or(|c| c.status != Status::Exited) {
+                if self.daemon.containers.get(&id).is_none_or(|c| c.status != Status::Exited || c.is_dead) {
                     return;
                 }
                 self.note(|| format!("fault   somebody starts {}", &id[..12]));
@@ -158,7 +158,8 @@ impl World {
         (is_next && self.more.chance(self.profile.batch)).then_some(number)
     }
 
-    /// A part of a call takes place: some containers of a report are taken, or an image loses its name and stays.
+    /// A part of a call takes place: some containers of a report are taken, an image loses its name and stays, or a
+    /// container that was to be removed is dead and stays.
     pub(super) fn apply_half(&mut self, life: u64, effect: &Effect) -> Result<(), Stop> {
         match effect {
             Effect::SubmitTask { request, .. } => self.service.submit_half(request),
@@ -168,6 +169,7 @@ impl World {
                     crate::oracle::check_gone(self, std::slice::from_ref(image), None)?;
                 }
             }
+            Effect::RemoveContainer { id, .. } if !self.daemon.is_down => self.daemon.remove_half(id),
             _ => {}
         }
         Ok(())
