@@ -35,6 +35,8 @@ pub(crate) struct Container {
     pub(crate) exit_code: i64,
     pub(crate) is_oom: bool,
     pub(crate) error: String,
+    /// Its removal failed half-way: it can only be removed.
+    pub(crate) is_dead: bool,
     pub(crate) health: Option<docker::HealthStatus>,
     /// (protocol, host port, container port).
     pub(crate) ports: Vec<(String, u16, u16)>,
@@ -302,6 +304,7 @@ impl Daemon {
             exit_code: 0,
             is_oom: false,
             error: String::new(),
+            is_dead: false,
             ports,
             volumes,
             cgroup: host["CgroupParent"].as_str().filter(|parent| !parent.is_empty()).map(str::to_owned),
@@ -323,6 +326,9 @@ impl Daemon {
         let container = &self.containers[&id];
         if container.status == Status::Running {
             return Outcome::Done.into();
+        }
+        if container.is_dead {
+            return fail(FailureKind::Conflict, "container is marked for removal and cannot be started");
         }
         let taken = container.ports.iter().find_map(|(protocol, port, _)| {
             let holds = |other: &&Container| {
@@ -421,6 +427,7 @@ impl Daemon {
             exit_code: 0,
             is_oom: false,
             error: String::new(),
+            is_dead: false,
             health: None,
             ports: Vec::new(),
             volumes: BTreeSet::new(),
@@ -485,6 +492,14 @@ impl Daemon {
                     next.map(|after| (after, Later::Health { id: id.clone(), run: *run, is_healthy: !is_healthy }));
                 (vec![event(id, action)], later.into_iter().collect())
             }
+        }
+    }
+
+    /// A removal fails half-way: the container is dead and stays.
+    pub(crate) fn remove_half(&mut self, handle: &str) {
+        let container = self.find(handle).and_then(|id| self.containers.get_mut(&id));
+        if let Some(container) = container.filter(|c| c.status != Status::Running) {
+            container.is_dead = true;
         }
     }
 
@@ -553,8 +568,9 @@ fn volume() -> Outcome {
     Outcome::Volume { labels: BTreeMap::new(), options: BTreeMap::new(), driver: "local".into() }
 }
 
-fn word(status: Status) -> docker::ContainerStatus {
+fn word(status: Status, is_dead: bool) -> docker::ContainerStatus {
     match status {
+        _ if is_dead => docker::ContainerStatus::Dead,
         Status::Created => docker::ContainerStatus::Created,
         Status::Running => docker::ContainerStatus::Running,
         Status::Exited => docker::ContainerStatus::Exited,
@@ -575,7 +591,7 @@ fn summary(container: &Container, at: Duration) -> ContainerSummary {
         names: vec![format!("/{}", container.name)],
         image_id: container.image.clone(),
         created: Some(container.created_at),
-        state: word(status),
+        state: word(status, container.is_dead),
         ..ContainerSummary::default()
     }
 }
@@ -595,7 +611,7 @@ fn inspect(container: &Container) -> ContainerInspect {
         created: Some(container.created_at),
         image: container.image.clone(),
         state: docker::ContainerState {
-            status: word(container.status),
+            status: word(container.status, container.is_dead),
             running: is_running,
             oom_killed: container.is_oom,
             exit_code: container.exit_code,

@@ -18,6 +18,8 @@ pub(crate) struct Fate {
     pub(crate) reply: Option<Duration>,
     /// The answer that comes instead of its own, and when.
     pub(crate) instead: Option<(Duration, Outcome)>,
+    /// When a part of it takes place; `instead` then says that it failed.
+    pub(crate) half: Option<Duration>,
     pub(crate) deadline: Duration,
 }
 
@@ -76,7 +78,7 @@ fn times(effect: &Effect, dice: &mut Dice) -> (Duration, Duration) {
 pub(crate) fn fate(effect: &Effect, profile: &Profile, dice: &mut Dice) -> Fate {
     let (after, deadline) = times(effect, dice);
     let reply = dice.millis(0, 15);
-    let mut fate = Fate { applies: Some(after), reply: Some(reply), instead: None, deadline };
+    let mut fate = Fate { applies: Some(after), reply: Some(reply), instead: None, half: None, deadline };
     if is_docker(effect) || is_of_host(effect) {
         docker_fate(effect, profile, dice, &mut fate);
     } else if !matches!(
@@ -90,6 +92,25 @@ pub(crate) fn fate(effect: &Effect, profile: &Profile, dice: &mut Dice) -> Fate 
         api_fate(profile, dice, &mut fate);
     }
     fate
+}
+
+/// Faults of calls that nothing else befalls: it is done by half, or it is made again this long after it was done.
+pub(crate) fn again(effect: &Effect, profile: &Profile, dice: &mut Dice, fate: &mut Fate) -> Option<Duration> {
+    fate.reply?;
+    let has_parts =
+        matches!(effect, Effect::SubmitTask { .. } | Effect::RemoveImage { .. } | Effect::RemoveContainer { .. });
+    if has_parts && dice.chance(profile.half) {
+        fate.half = fate.applies.take();
+        fate.reply = None;
+        let after = fate.half.unwrap_or_default();
+        fate.instead = Some(match dice.between(0, 1) {
+            0 => (fate.deadline, timeout()),
+            _ => (after, failed(FailureKind::Other, "ServerException", "something broke")),
+        });
+        return None;
+    }
+    let is_repeated = is_docker(effect) && !matches!(effect, Effect::FollowEvents { .. });
+    (is_repeated && dice.chance(profile.repeated)).then(|| dice.millis(0, 3000))
 }
 
 fn docker_fate(effect: &Effect, profile: &Profile, dice: &mut Dice, fate: &mut Fate) {

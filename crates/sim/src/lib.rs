@@ -51,7 +51,7 @@ pub enum UnderWay {
 /// What a run was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Over all rows and effects in their order.
+    /// Over all rows, notes and effects in their order, with all that they say.
     pub hash: u64,
     /// Events that the engine handled.
     pub steps: u64,

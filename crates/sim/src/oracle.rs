@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engine::container::Stage;
 use engine::core::Timer;
-use engine::image::{PullStage, ResolutionStage};
+use engine::image::{FullName, PullStage, ResolutionStage};
 use engine::status::{ContainerStatus, TaskStatus};
 use engine::task::{Admission, CgroupWork, Task};
 use engine::{Effect, EffectId, Engine, Event, Mono, Outcome};
@@ -18,6 +18,7 @@ use wire::ids::{TaskArn, TaskId};
 use crate::daemon::{Daemon, Later, Owner, Performed, Status};
 use crate::service::Service;
 use crate::store::Store;
+use crate::workload::Order;
 use crate::world::World;
 
 pub(crate) use images::{check_gone, images_left};
@@ -37,6 +38,8 @@ pub(crate) struct Oracle {
     /// Questions about images: in which life, and when.
     image_questions: BTreeMap<u64, (u64, Duration)>,
     pub(crate) image_answers: BTreeSet<u64>,
+    /// When an image was last found or fetched by a name.
+    found: BTreeMap<FullName, Duration>,
 }
 
 /// What one container of a task went through, over all its Docker containers.
@@ -45,6 +48,7 @@ pub(crate) struct Past {
     was_created: bool,
     was_started: bool,
     exit_code: Option<i64>,
+    ended_at: Option<Duration>,
     was_healthy: bool,
 }
 
@@ -72,11 +76,11 @@ impl Oracle {
         Ok(())
     }
 
-    pub(crate) fn saw(&mut self, later: &Later, daemon: &Daemon) {
+    pub(crate) fn saw(&mut self, later: &Later, daemon: &Daemon, now: Duration) {
         match later {
             Later::Exit { id, code, is_oom, .. } => {
                 if daemon.containers.get(id).is_some_and(|c| c.status == Status::Exited) {
-                    self.saw_exit(id, if *is_oom { 137 } else { *code }, daemon);
+                    self.saw_exit(id, if *is_oom { 137 } else { *code }, daemon, now);
                 }
             }
             Later::Health { id, is_healthy: true, .. } => {
@@ -88,13 +92,15 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn saw_exit(&mut self, id: &str, code: i64, daemon: &Daemon) {
+    pub(crate) fn saw_exit(&mut self, id: &str, code: i64, daemon: &Daemon, now: Duration) {
         if let Some(container) = daemon.containers.get(id)
             && container.run > 0
         {
             // A later report of an earlier run does not count.
             let code = if container.status == Status::Exited { container.exit_code } else { code };
-            self.past.entry(container.owner.clone()).or_default().exit_code = Some(code);
+            let past = self.past.entry(container.owner.clone()).or_default();
+            past.exit_code = Some(code);
+            past.ended_at = Some(now);
         }
     }
 
@@ -103,6 +109,7 @@ impl Oracle {
     }
 
     pub(crate) fn performed(&mut self, effect: &Effect, done: &Performed, daemon: &Daemon, now: Duration) {
+        self.found_image(effect, &done.outcome, now);
         match (effect, &done.outcome) {
             (Effect::CreateContainer { .. }, Outcome::Created(id)) => {
                 if let Some(container) = daemon.containers.get(id.as_str()) {
@@ -302,6 +309,10 @@ fn check_task(world: &World, engine: &Engine, id: &TaskId, task: &Task) -> Resul
 /// A task that is not where it should be is on its way there, or waits for something that can come.
 fn check_progress(engine: &Engine, id: &TaskId, task: &Task) -> Result<(), String> {
     let core = engine.core();
+    let stopped = task.containers.iter().find(|c| c.definition.is_essential && c.is_stopped());
+    if let Some(container) = stopped.filter(|_| task.state.desired != TaskStatus::Stopped) {
+        return Err(format!("the essential {container} has stopped, and the task is not to stop"));
+    }
     if task.state.known == TaskStatus::Stopped {
         if core.ledger.holds(id) || core.ledger.is_waiting(id) || core.ports.holds(id) {
             return Err("is stopped and holds or awaits a share of the host".into());
@@ -390,6 +401,31 @@ pub(crate) fn compare_with_truth(world: &World) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether an essential container of a task ended and does not run again, so that the task stops though nobody asks
+/// for it; where it ended long ago the plane has been told.
+pub(crate) fn stops_by_itself(world: &World, order: &Order) -> Result<bool, String> {
+    let is_running =
+        |owner: &Owner| world.daemon.containers.values().any(|c| c.owner == *owner && c.status == Status::Running);
+    let mut stops = false;
+    for container in order.task.containers.iter().flatten().filter(|c| c.essential) {
+        let owner = (order.arn.clone(), container.name.clone());
+        let Some(at) = world.oracle.past.get(&owner).and_then(|past| past.ended_at).filter(|_| !is_running(&owner))
+        else {
+            continue;
+        };
+        if at < world.calm_at && !world.service.is_stopped(&order.arn) {
+            let why = not_at_rest(world);
+            return Err(format!(
+                "the essential {} of {} ended at {at:?}, and nobody was told: {why}",
+                owner.1, owner.0
+            ));
+        }
+        // One that ended a moment ago may still be on its way to a restart by its policy.
+        stops |= container.restart_policy.as_ref().is_none_or(|policy| !policy.enabled);
+    }
+    Ok(stops)
 }
 
 /// Everything is over: nothing may be left.

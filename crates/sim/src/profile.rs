@@ -12,6 +12,10 @@ pub struct Profile {
     pub fail: f64,
     /// A call does its work and its answer is lost.
     pub lost: f64,
+    /// A call's answer is lost and the call is made again, so that its work is done twice.
+    pub repeated: f64,
+    /// A call of several parts does some of them and fails.
+    pub half: f64,
     /// An event of the container engine never arrives, arrives twice, or arrives late.
     pub drop_event: f64,
     pub double_event: f64,
@@ -27,7 +31,11 @@ pub struct Profile {
     pub api_lost: f64,
     /// Messages that arrive twice.
     pub double_message: f64,
+    /// Tasks that are due soon come in one payload; what of a payload is not acknowledged comes in parts.
+    pub batch: f64,
     pub socket_cuts: u64,
+    /// A socket takes frames and brings none, and nothing arrives, until it is cut: per frame.
+    pub deaf: f64,
     pub clock_jumps: u64,
     /// Commits that take long, and times at which the disk takes none.
     pub slow_disk: f64,
@@ -43,6 +51,8 @@ const CALM: Profile = Profile {
     slow: 0.0,
     fail: 0.0,
     lost: 0.0,
+    repeated: 0.0,
+    half: 0.0,
     drop_event: 0.0,
     double_event: 0.0,
     late_event: 0.0,
@@ -52,7 +62,9 @@ const CALM: Profile = Profile {
     api_fail: 0.0,
     api_lost: 0.0,
     double_message: 0.0,
+    batch: 0.0,
     socket_cuts: 0,
+    deaf: 0.0,
     clock_jumps: 0,
     slow_disk: 0.0,
     disk_outages: 0,
@@ -64,12 +76,21 @@ const CALM: Profile = Profile {
 pub const PROFILES: &[Profile] = &[
     CALM,
     Profile { name: "slow", slow: 0.15, late_event: 0.2, ..CALM },
-    Profile { name: "docker", slow: 0.02, fail: 0.06, lost: 0.04, registry_outages: 1, ..CALM },
+    Profile {
+        name: "docker",
+        slow: 0.02,
+        fail: 0.06,
+        lost: 0.04,
+        repeated: 0.05,
+        half: 0.1,
+        registry_outages: 1,
+        ..CALM
+    },
     Profile { name: "events", drop_event: 0.25, double_event: 0.2, late_event: 0.3, ..CALM },
     Profile { name: "daemon", daemon_restarts: 3, fail: 0.01, ..CALM },
     Profile { name: "meddler", meddling: 5, ..CALM },
-    Profile { name: "api", api_fail: 0.25, api_lost: 0.1, double_message: 0.2, ..CALM },
-    Profile { name: "sockets", socket_cuts: 6, double_message: 0.2, ..CALM },
+    Profile { name: "api", api_fail: 0.25, api_lost: 0.1, half: 0.1, double_message: 0.2, batch: 0.5, ..CALM },
+    Profile { name: "sockets", socket_cuts: 6, double_message: 0.2, deaf: 0.03, batch: 0.3, ..CALM },
     Profile { name: "clock", clock_jumps: 4, ..CALM },
     Profile { name: "crash", crash: 0.02, slow_disk: 0.2, ..CALM },
     Profile { name: "disk", crash: 0.01, slow_disk: 0.5, disk_outages: 3, ..CALM },
@@ -79,6 +100,8 @@ pub const PROFILES: &[Profile] = &[
         slow: 0.04,
         fail: 0.03,
         lost: 0.02,
+        repeated: 0.01,
+        half: 0.03,
         drop_event: 0.1,
         double_event: 0.1,
         late_event: 0.1,
@@ -88,7 +111,9 @@ pub const PROFILES: &[Profile] = &[
         api_fail: 0.1,
         api_lost: 0.05,
         double_message: 0.1,
+        batch: 0.2,
         socket_cuts: 2,
+        deaf: 0.005,
         clock_jumps: 1,
         slow_disk: 0.1,
         disk_outages: 1,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::effect::Connection;
 use wire::acs::{self, Inbound, Outbound};
-use wire::ecs::{RegisterContainerInstanceRequest, SubmitTaskStateChangeRequest};
+use wire::ecs::{ContainerStateChange, RegisterContainerInstanceRequest, SubmitTaskStateChangeRequest};
 
 use crate::workload::Order;
 
@@ -39,6 +39,8 @@ pub(crate) struct Service {
     pending: BTreeMap<String, Pending>,
     pub(crate) acs: Option<Connection>,
     pub(crate) tcs: Option<Connection>,
+    /// The connection over which nothing comes or goes any more, though nobody knows.
+    pub(crate) deaf: Option<Connection>,
     sequence: i64,
     next_message: u64,
     manifest: Option<String>,
@@ -55,6 +57,17 @@ fn rank(status: Option<&str>) -> u8 {
         Some("STOPPED") => 3,
         Some("RUNNING") => 2,
         _ => 1,
+    }
+}
+
+impl Told {
+    fn take(&mut self, container: &ContainerStateChange) -> Result<(), String> {
+        let name = container.container_name.clone().unwrap_or_default();
+        let new = rank(container.status.as_deref());
+        let known = self.containers.entry(name.clone()).or_default();
+        let before = known.0;
+        *known = (new.max(before), container.exit_code.or(known.1));
+        if new < before { Err(format!("container {name} went from {before} back to {new}")) } else { Ok(()) }
     }
 }
 
@@ -107,6 +120,23 @@ impl Service {
         }
         let id = self.message_id();
         self.pending.insert(id, Pending { tasks });
+    }
+
+    /// Whether a task was asked for.
+    pub(crate) fn is_asked(&self, number: usize) -> bool {
+        self.told.contains_key(&self.orders[number].arn)
+    }
+
+    /// Of each payload that is not acknowledged only the first task stays in it; the others come in another one.
+    pub(crate) fn split_payloads(&mut self) {
+        let mut rests = Vec::new();
+        for pending in self.pending.values_mut().filter(|pending| pending.tasks.len() > 1) {
+            rests.push(pending.tasks.split_off(1));
+        }
+        for tasks in rests {
+            let id = self.message_id();
+            self.pending.insert(id, Pending { tasks });
+        }
     }
 
     /// Whether all that was asked for has been reported as over.
@@ -256,6 +286,18 @@ impl Service {
         }
     }
 
+    /// Of a report of the agent only the first half of its containers is taken; it will be told that all failed.
+    pub(crate) fn submit_half(&mut self, request: &SubmitTaskStateChangeRequest) {
+        let arn = request.task.clone().unwrap_or_default();
+        let Some(told) = self.told.get_mut(&arn).filter(|_| !self.lost.contains(&arn)) else { return };
+        let containers: Vec<&ContainerStateChange> = request.containers.iter().flatten().collect();
+        for container in &containers[..containers.len().div_ceil(2)] {
+            if let Err(offence) = told.take(container) {
+                self.offences.push(format!("{offence} of {arn}"));
+            }
+        }
+    }
+
     /// A report of the agent.
     pub(crate) fn submit(&mut self, request: &SubmitTaskStateChangeRequest) {
         self.reports += 1;
@@ -278,18 +320,16 @@ impl Service {
         if let Some(reason) = request.reason.as_ref().filter(|reason| !reason.is_empty()) {
             told.reason.clone_from(reason);
         }
-        for container in request.containers.iter().flatten() {
+        let containers = request.containers.iter().flatten();
+        for container in containers {
             let name = container.container_name.clone().unwrap_or_default();
             if !names.contains(&name) {
                 self.offences.push(format!("report of unknown container {name} of {arn}"));
                 continue;
             }
-            let new = rank(container.status.as_deref());
-            let known = told.containers.entry(name.clone()).or_default();
-            if new < known.0 {
-                self.offences.push(format!("container {name} of {arn} went from {} back to {new}", known.0));
+            if let Err(offence) = told.take(container) {
+                self.offences.push(format!("{offence} of {arn}"));
             }
-            *known = (new.max(known.0), container.exit_code.or(known.1));
         }
         let is_refusal = told.reason.contains("cannot be initialized")
             || told.reason.contains("Error loading task")

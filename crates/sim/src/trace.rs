@@ -1,5 +1,6 @@
 //! What happened, one line each, for those who look at a failing seed; and its hash for comparing runs.
 
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// The hash always, the lines where somebody wants them.
@@ -29,11 +30,24 @@ impl Trace {
         }
     }
 
+    /// Mixes all that `Debug` shows into the hash.
+    pub(crate) fn mix_all(&mut self, what: &impl fmt::Debug) {
+        // Writing into a number cannot fail.
+        let _ = write!(self, "{what:?}");
+    }
+
     pub(crate) const fn hash(&self) -> u64 {
         self.hash
     }
 
     pub(crate) fn lines(&self) -> &[String] {
         self.lines.as_deref().unwrap_or_default()
+    }
+}
+
+impl Write for Trace {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.mix(text.as_bytes());
+        Ok(())
     }
 }

@@ -36,6 +36,26 @@ pub(crate) struct Behavior {
     pub(crate) start_error: Option<String>,
 }
 
+impl Order {
+    /// Another task of the same definition, which ends as the first one does.
+    pub(crate) fn again(&self, id: &str, at: Duration) -> Self {
+        let arn = arn(id);
+        let mut order = Self { arn: arn.clone(), at, stop_at: None, ..self.clone() };
+        order.task.arn = arn;
+        for (credentials, role) in &mut order.credentials {
+            *credentials = format!("{credentials}-{id}");
+            let of_task = match *role {
+                "TaskApplication" => &mut order.task.role_credentials,
+                _ => &mut order.task.execution_role_credentials,
+            };
+            if let Some(of_task) = of_task {
+                of_task.credentials_id.clone_from(credentials);
+            }
+        }
+        order
+    }
+}
+
 pub(crate) const CLUSTER: &str = "lab";
 const IMAGES: &[&str] = &[
     "registry.test/app:1",
@@ -57,9 +77,13 @@ pub(crate) fn orders(dice: &mut Dice, span: Duration) -> Vec<Order> {
     all
 }
 
+fn arn(id: &str) -> String {
+    format!("arn:aws:ecs:us-west-2:111122223333:task/{CLUSTER}/{id}")
+}
+
 fn order(dice: &mut Dice, number: u64, span: Duration) -> Order {
     let id = format!("{number}{}", dice.hex(7));
-    let arn = format!("arn:aws:ecs:us-west-2:111122223333:task/{CLUSTER}/{id}");
+    let arn = arn(&id);
     let count = *dice.pick(&[1, 1, 1, 2, 2, 3, 3, 4, 6, 10]);
     let names: Vec<String> = (0..count).map(|n| format!("c{n}")).collect();
     let mut behaviors = BTreeMap::new();

@@ -50,6 +50,11 @@ pub(crate) enum Happening {
         outcome: Outcome,
         is_docker: bool,
     },
+    /// A part of an effect takes place whose answer says that it failed.
+    Half {
+        life: u64,
+        effect: Box<Effect>,
+    },
     Container(Later),
     /// The user wants the task with this number to run, or to stop.
     Order(usize),
@@ -69,6 +74,7 @@ pub(crate) enum Happening {
     RegistryUp,
     Meddle,
     CutSocket,
+    CutDeaf(Connection),
     JumpClock,
     /// A commit that took its time is done; rows that the disk did not take are tried again.
     Committed {
@@ -122,6 +128,10 @@ pub(crate) struct World {
     pub(crate) faults: Dice,
     crashes: Dice,
     ids: Dice,
+    /// For faults that came later, so that they change no world in which they do not happen.
+    more: Dice,
+    /// How many tasks may still come whose image is just being removed.
+    races: u32,
     pub(crate) crash_points: u64,
     pub(crate) is_calm: bool,
     pub(crate) calm_at: Duration,
@@ -175,6 +185,8 @@ impl World {
             faults: Dice::new(dice.number()),
             crashes: Dice::new(dice.number()),
             ids: Dice::new(dice.number()),
+            more: Dice::new(dice.number()),
+            races: if profile.slow > 0.0 { 2 } else { 0 },
             crash_points: 0,
             is_calm: false,
             calm_at: span + Duration::from_secs(60),
@@ -295,7 +307,7 @@ impl World {
                 }
             }
             Happening::Apply { life, id, effect, reply, limit } => {
-                let (outcome, takes) = self.apply(life, id, &effect)?;
+                let (outcome, takes) = self.apply(life, id, &effect, limit)?;
                 if let (Some(outcome), Some(reply)) = (outcome, reply)
                     && life == self.life
                 {
@@ -305,15 +317,20 @@ impl World {
                     self.put(at, Happening::Answer { life, id, outcome, is_docker });
                 }
             }
+            Happening::Half { life, effect } => self.apply_half(life, &effect)?,
             Happening::Container(later) => {
                 let (events, next) = self.daemon.happen(&later, self.moment(), &self.behaviors);
-                self.oracle.saw(&later, &self.daemon);
+                self.oracle.saw(&later, &self.daemon, self.now);
                 self.emit(events);
                 self.later(next);
             }
+            Happening::Order(number) if self.service.is_asked(number) => {}
             Happening::Order(number) => {
-                self.note(|| format!("user    runs task {number}"));
                 let mut tasks = vec![(number, false)];
+                while let Some(next) = self.next_in_batch(number + tasks.len()) {
+                    tasks.push((next, false));
+                }
+                self.note(|| format!("user    runs tasks {number} to {}", number + tasks.len() - 1));
                 // Now and then the end of an earlier task travels with it.
                 if number > 0 && self.faults.chance(0.2) {
                     tasks.push((number - 1, true));
@@ -353,6 +370,12 @@ impl World {
             Happening::RegistryUp => self.daemon.images.is_registry_down = false,
             Happening::Meddle => self.meddle(),
             Happening::CutSocket => self.cut_socket(),
+            Happening::CutDeaf(connection) => {
+                if self.service.acs == Some(connection) {
+                    self.service.acs = None;
+                    self.cut(connection);
+                }
+            }
             Happening::JumpClock => {
                 let jump = self.faults.seconds(1, 7200);
                 let jump = SignedDuration::try_from(jump).unwrap_or_default();
@@ -390,7 +413,8 @@ impl World {
             Happening::StopAll => {
                 self.note(|| "user    stops everything".into());
                 for number in 0..self.service.orders.len() {
-                    if !self.service.is_stopped(&self.service.orders[number].arn.clone()) {
+                    let order = &self.service.orders[number];
+                    if !crate::oracle::stops_by_itself(self, order)? && !self.service.is_stopped(&order.arn) {
                         self.service.ask(vec![(number, true)]);
                     }
                 }
@@ -401,7 +425,16 @@ impl World {
     }
 
     fn start(&mut self, id: EffectId, effect: Effect) {
-        let fate = fate::fate(&effect, &self.profile, &mut self.faults);
+        let mut fate = fate::fate(&effect, &self.profile, &mut self.faults);
+        let again = fate::again(&effect, &self.profile, &mut self.more, &mut fate);
+        if let Effect::RemoveImage { image, .. } = &effect
+            // Of one whose answer is lost nobody could tell when it is over.
+            && fate.reply.is_some()
+            && self.is_wanted_again(image)
+        {
+            // Layers take their time to go.
+            fate.applies = fate.applies.map(|_| self.more.millis(500, 10_000));
+        }
         let life = self.life;
         let limit = self.now + fate.deadline;
         if let Some((after, outcome)) = fate.instead {
@@ -409,8 +442,16 @@ impl World {
             self.trace.line(self.now, || format!("fault   {} will be answered {outcome:?}", id.0));
             self.put(self.now + after, Happening::Answer { life, id, outcome, is_docker });
         }
+        if let Some(after) = fate.half {
+            self.put(self.now + after, Happening::Half { life, effect: Box::new(effect.clone()) });
+        }
         if let Some(after) = fate.applies {
-            let at = self.now + after;
+            let mut at = self.now + after;
+            if let Some(again) = again.filter(|_| at <= limit) {
+                self.trace.line(self.now, || format!("fault   {} will be made twice", id.0));
+                self.put(at, Happening::Apply { life, id, effect: Box::new(effect.clone()), reply: None, limit });
+                at += again;
+            }
             let mut reply = fate.reply;
             if at > limit && reply.is_some() {
                 reply = None;
@@ -426,7 +467,13 @@ impl World {
     }
 
     /// An effect takes place; `None` for one whose answer comes another way.
-    fn apply(&mut self, life: u64, id: EffectId, effect: &Effect) -> Result<(Option<Outcome>, Duration), Stop> {
+    fn apply(
+        &mut self,
+        life: u64,
+        id: EffectId,
+        effect: &Effect,
+        limit: Duration,
+    ) -> Result<(Option<Outcome>, Duration), Stop> {
         let is_current = life == self.life;
         let outcome = match effect {
             Effect::FollowEvents { since } => {
@@ -461,7 +508,9 @@ impl World {
                 Outcome::Opened
             }
             Effect::SendFrame { connection, text, .. } => {
-                if !is_current || self.service.acs == Some(*connection) {
+                if is_current && self.is_deaf(*connection) {
+                    Outcome::Done
+                } else if !is_current || self.service.acs == Some(*connection) {
                     let answers = self.service.hear(text);
                     self.send(answers);
                     Outcome::Done
@@ -497,7 +546,12 @@ impl World {
                 self.oracle.performed(effect, &done, &self.daemon, self.now);
                 self.host.follow(&self.daemon);
                 if is_current {
-                    crate::oracle::check_gone(self, &done.gone)?;
+                    // After its limit the agent may believe that it is over.
+                    let went_out = match effect {
+                        Effect::RemoveImage { deadline, .. } if self.now <= limit => Some(limit - *deadline),
+                        _ => None,
+                    };
+                    crate::oracle::check_gone(self, &done.gone, went_out)?;
                 }
                 self.emit(done.events);
                 self.later(done.later);
@@ -584,13 +638,16 @@ impl World {
 
     fn send_payloads(&mut self) {
         if self.service.acs.is_some() {
+            if self.more.chance(self.profile.batch) {
+                self.service.split_payloads();
+            }
             let payloads = self.service.payloads();
             self.send(payloads);
         }
     }
 
     fn send(&mut self, messages: Vec<Inbound>) {
-        let Some(connection) = self.service.acs else { return };
+        let Some(connection) = self.service.acs.filter(|acs| self.service.deaf != Some(*acs)) else { return };
         for message in messages {
             let times = if self.faults.chance(self.profile.double_message) { 2 } else { 1 };
             for _ in 0..times {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use engine::Effect;
 use engine::config::PullBehavior;
 use engine::image::FullName;
 use engine::status::{ContainerStatus, TaskStatus};
 use engine::task::Task;
+use engine::{Effect, Outcome};
 
 use super::Oracle;
 use crate::world::World;
@@ -20,6 +20,15 @@ impl Oracle {
         let number = self.image_questions.len() as u64 + 1;
         self.image_questions.insert(number, (life, now));
         number
+    }
+
+    /// An image was found or fetched: whoever asked relies on it from now on.
+    pub(super) fn found_image(&mut self, effect: &Effect, outcome: &Outcome, now: Duration) {
+        match (effect, outcome) {
+            (Effect::Pull { image, .. }, Outcome::Done) => self.found.insert(FullName::of(image.as_str()), now),
+            (Effect::InspectImage { image }, Outcome::Image(_)) => self.found.insert(FullName::of(image), now),
+            _ => None,
+        };
     }
 }
 
@@ -63,19 +72,28 @@ pub(super) fn check_effect(world: &World, effect: &Effect) -> Result<(), String>
     Ok(())
 }
 
-/// Names and images are gone: nobody was told that they are there and has yet to use them.
-pub(crate) fn check_gone(world: &World, gone: &[String]) -> Result<(), String> {
+/// Names and images are gone: nobody was told that they are there and has yet to use them, nor will be told so because
+/// they were found since their removal went out.
+pub(crate) fn check_gone(world: &World, gone: &[String], went_out: Option<Duration>) -> Result<(), String> {
     if gone.is_empty() {
         return Ok(());
     }
     for task in alive(world) {
         for container in &task.containers {
             let state = &container.state;
+            let name = FullName::of(container.definition.image.as_str());
+            let is_overtaken = went_out.zip(world.oracle.found.get(&name)).is_some_and(|(out, found)| *found > out);
+            if is_overtaken
+                && state.docker_id.is_none()
+                && state.desired != ContainerStatus::Stopped
+                && gone.iter().any(|gone| FullName::of(gone) == name)
+            {
+                return Err(format!("{gone:?} went after {container} of {} had found it", task.id()));
+            }
             if state.known != ContainerStatus::Pulled || state.desired == ContainerStatus::Stopped {
                 continue;
             }
             let has_it = state.image_id.as_ref().is_some_and(|id| gone.iter().any(|gone| gone == id.as_str()));
-            let name = FullName::of(container.definition.image.as_str());
             if has_it || gone.iter().any(|gone| !gone.starts_with("sha256:") && FullName::of(gone) == name) {
                 return Err(format!("{gone:?} went, and {container} of {} is about to use it", task.id()));
             }

@@ -148,6 +148,7 @@ impl World {
         let count = step.effects.len();
         self.write(&step.writes);
         for note in &step.notes {
+            self.trace.mix_all(note);
             self.trace.line(self.now, || show::note(note));
         }
         for (request, _) in &step.answers {
@@ -163,7 +164,7 @@ impl World {
         for (id, effect) in effects {
             self.effects += 1;
             self.trace.mix(&id.0.to_le_bytes());
-            self.trace.mix(show::name(&effect).as_bytes());
+            self.trace.mix_all(&effect);
             self.trace.line(self.now, || show::effect(id, &effect));
             if let Effect::Exit { code, why } = &effect {
                 return self.exit(*code, why);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::effect::Connection;
 use engine::event::Closing;
 use engine::{Effect, Event, Failure, FailureKind, Outcome};
 
@@ -70,7 +71,7 @@ impl World {
             let ids: Vec<String> = self.daemon.containers.keys().cloned().collect();
             for id in ids {
                 self.daemon.kill(&id, 137, self.moment());
-                self.oracle.saw_exit(&id, 137, &self.daemon);
+                self.oracle.saw_exit(&id, 137, &self.daemon, self.now);
             }
         }
         self.daemon.go_down();
@@ -111,17 +112,17 @@ impl World {
         let events = match self.faults.between(0, 2) {
             0 => {
                 self.note(|| format!("fault   somebody kills {}", &id[..12]));
-                self.oracle.saw_exit(&id, 137, &self.daemon);
+                self.oracle.saw_exit(&id, 137, &self.daemon, self.now);
                 self.daemon.kill(&id, 137, self.moment())
             }
             1 => {
                 self.note(|| format!("fault   somebody removes {}", &id[..12]));
-                self.oracle.saw_exit(&id, 137, &self.daemon);
+                self.oracle.saw_exit(&id, 137, &self.daemon, self.now);
                 self.oracle.removed(&id, self.now);
                 self.daemon.remove(&id).events
             }
             _ => {
-                if self.daemon.containers.get(&id).is_none_or(|c| c.status != Status::Exited) {
+                if self.daemon.containers.get(&id).is_none_or(|c| c.status != Status::Exited || c.is_dead) {
                     return;
                 }
                 self.note(|| format!("fault   somebody starts {}", &id[..12]));
@@ -135,10 +136,54 @@ impl World {
         self.emit(events);
     }
 
+    /// Whether nothing that goes over a connection arrives; it may begin now, and it ends with a cut.
+    pub(super) fn is_deaf(&mut self, connection: Connection) -> bool {
+        if self.service.deaf == Some(connection) {
+            return true;
+        }
+        if self.service.acs != Some(connection) || !self.more.chance(self.profile.deaf) {
+            return false;
+        }
+        self.note(|| format!("fault   {connection:?} brings nothing any more"));
+        self.service.deaf = Some(connection);
+        let cut = if self.more.chance(0.5) { self.more.millis(0, 50) } else { self.more.seconds(0, 60) };
+        self.put(self.now + cut, Happening::CutDeaf(connection));
+        true
+    }
+
+    /// The task of this number, where it is due so soon that it comes in the same payload as the one before.
+    pub(super) fn next_in_batch(&mut self, number: usize) -> Option<usize> {
+        let order = self.service.orders.get(number)?;
+        let is_next = order.at < self.now + Duration::from_secs(120) && !self.service.is_asked(number);
+        (is_next && self.more.chance(self.profile.batch)).then_some(number)
+    }
+
+    /// A part of a call takes place: some containers of a report are taken, an image loses its name and stays, or a
+    /// container that was to be removed is dead and stays.
+    pub(super) fn apply_half(&mut self, life: u64, effect: &Effect) -> Result<(), Stop> {
+        match effect {
+            Effect::SubmitTask { request, .. } => self.service.submit_half(request),
+            Effect::RemoveImage { image, .. } if !self.daemon.is_down && !image.starts_with("sha256:") => {
+                self.daemon.images.untag(image, |_| true);
+                if life == self.life {
+                    crate::oracle::check_gone(self, std::slice::from_ref(image), None)?;
+                }
+            }
+            Effect::RemoveContainer { id, .. } if !self.daemon.is_down => self.daemon.remove_half(id),
+            _ => {}
+        }
+        Ok(())
+    }
+
     pub(super) fn cut_socket(&mut self) {
         let acs = self.faults.chance(0.7);
         let slot = if acs { &mut self.service.acs } else { &mut self.service.tcs };
-        let Some(connection) = slot.take() else { return };
+        if let Some(connection) = slot.take() {
+            self.cut(connection);
+        }
+    }
+
+    pub(super) fn cut(&mut self, connection: Connection) {
         let text = "connection reset by peer".to_owned();
         let how = if self.faults.chance(0.5) { Closing::Valid { text } } else { Closing::Error { text } };
         self.note(|| format!("fault   {connection:?} is cut"));

@@ -1,9 +1,10 @@
 //! Others on the same machine: containers and names of images that are not of any task, and tags that move on.
 
 use engine::Event;
-use engine::image::ImageRequest;
+use engine::image::{FullName, ImageRequest};
 
-use super::{Stop, World};
+use super::{Happening, Stop, World};
+use crate::workload::Order;
 
 /// Names that tasks use, as far as a registry gives them.
 const PUBLISHED: &[&str] = &["registry.test/app:1", "registry.test/app:2", "registry.test/cached:1"];
@@ -45,6 +46,25 @@ impl World {
             _ => return self.ask_about_images(),
         }
         Ok(())
+    }
+
+    /// While an image is being removed somebody may run another task like one that used it.
+    pub(super) fn is_wanted_again(&mut self, image: &str) -> bool {
+        if self.races == 0 || self.now > self.calm_at {
+            return false;
+        }
+        let name = FullName::of(image);
+        let uses_it =
+            |order: &&Order| order.task.containers.iter().flatten().any(|c| FullName::of(c.image.as_str()) == name);
+        let Some(order) = self.service.orders.iter().find(uses_it) else { return false };
+        let number = self.service.orders.len();
+        let order = order.again(&format!("{number}{}", self.more.hex(7)), self.now);
+        self.races -= 1;
+        self.behaviors.extend(order.behaviors.iter().map(|(name, b)| ((order.arn.clone(), name.clone()), b.clone())));
+        self.service.orders.push(order);
+        let at = self.now + self.more.millis(0, 50);
+        self.put(at, Happening::Order(number));
+        true
     }
 
     fn ask_about_images(&mut self) -> Result<(), Stop> {

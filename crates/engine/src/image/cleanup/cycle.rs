@@ -65,6 +65,8 @@ pub(super) enum Phase {
     RemoveContainer(VecDeque<Candidate>, Strangers, Candidate),
     ListImages(Strangers),
     NextImage(VecDeque<StrangeImage>),
+    /// Does the name still mean this image?
+    LookAtImage(VecDeque<StrangeImage>, StrangeImage, String),
     RemoveImage(VecDeque<StrangeImage>, StrangeImage),
     End,
 }
@@ -233,6 +235,7 @@ impl Engine {
                 self.removed_container(&mut cycle, (queue, strangers, candidate), &outcome, step)
             }
             Phase::ListImages(strangers) => self.listed_images(now, &mut cycle, &strangers, outcome),
+            Phase::LookAtImage(queue, image, name) => self.looked_at_image(queue, image, name, &outcome, step),
             Phase::RemoveImage(queue, image) => self.removed_image(&mut cycle, queue, image, &outcome, step),
             decided => decided,
         };

@@ -496,7 +496,9 @@ fn containers_and_images_of_others_go_up_to_their_numbers() {
             30m list images → 3
             30m remove small → ok
             (removed image small (s:1), which no task used)
+            30m look x:1 → twice
             30m remove x:1 → ok
+            30m look y:1 → twice
             30m remove y:1 → ok
             (removed image twice (x:1, y:1), which no task used)
             (image clean-up: 3 images and 2 containers removed, 0 could not be, 0 MB)
@@ -520,6 +522,33 @@ fn containers_and_images_of_others_go_up_to_their_numbers() {
             (image clean-up: 1 images and 2 containers removed, 0 could not be, 0 MB)
         "#]],
     );
+}
+
+#[test]
+fn a_name_that_somebody_gave_to_another_image_since_the_list_stays() {
+    let mut world = World::new(untracked);
+    world.docker.image("old", &["x:1", "y:1"], &[]);
+    world.is_holding_back = true;
+    world.pass(30 * MINUTE);
+    for word in ["list containers", "list images", "look"] {
+        world.answer_first(word);
+    }
+    // While the removal of the first name takes its time.
+    world.docker.images.get_mut("old").unwrap().tags.remove("y:1");
+    world.docker.image("new", &["y:1"], &[]);
+    world.is_holding_back = false;
+    world.transcript.clear();
+    world.answer_all();
+    check(
+        &mut world,
+        expect![[r#"
+        30m remove x:1 → ok
+        30m look y:1 → new
+        (removed image old (x:1, y:1), which no task used)
+        (image clean-up: 1 images and 0 containers removed, 0 could not be, 0 MB)
+    "#]],
+    );
+    assert_eq!(world.docker.ids(), ["new"]);
 }
 
 #[test]

@@ -218,11 +218,48 @@ impl Engine {
                 continue;
             }
             let Some(name) = image.names.pop_front() else { continue };
-            self.core.images.cleanup.removing = Some(Removing::new(image.tags.iter().chain([&name]), &image.digests));
-            self.ask_in_cycle(step, Effect::RemoveImage { image: name, deadline: REMOVE });
-            return Phase::RemoveImage(queue, image);
+            if name == image.id {
+                return self.remove_strange(queue, image, name, step);
+            }
+            self.ask_in_cycle(step, Effect::InspectImage { image: name.clone() });
+            return Phase::LookAtImage(queue, image, name);
         }
         Phase::End
+    }
+
+    /// Removals take up to minutes, and somebody may have given the name to another image since the list was made.
+    pub(super) fn looked_at_image(
+        &mut self,
+        mut queue: VecDeque<StrangeImage>,
+        mut image: StrangeImage,
+        name: String,
+        outcome: &Outcome,
+        step: &mut Step,
+    ) -> Phase {
+        match outcome {
+            Outcome::Image(inspect) if inspect.id == image.id && !self.is_needed(&image) => {
+                return self.remove_strange(queue, image, name, step);
+            }
+            Outcome::Image(_) => {}
+            Outcome::Failed(failure) if is_gone(failure) => {}
+            other => {
+                image.error.get_or_insert_with(|| error_of(other));
+            }
+        }
+        queue.push_front(image);
+        Phase::NextImage(queue)
+    }
+
+    fn remove_strange(
+        &mut self,
+        queue: VecDeque<StrangeImage>,
+        image: StrangeImage,
+        name: String,
+        step: &mut Step,
+    ) -> Phase {
+        self.core.images.cleanup.removing = Some(Removing::new(image.tags.iter().chain([&name]), &image.digests));
+        self.ask_in_cycle(step, Effect::RemoveImage { image: name, deadline: REMOVE });
+        Phase::RemoveImage(queue, image)
     }
 
     /// Whether a task used it by now, or is about to.
