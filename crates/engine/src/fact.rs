@@ -1,5 +1,6 @@
 //! Facts worth telling. Each is at once a log line, a count and, where it concerns a task, a moment of its history.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wire::gojson::render_duration;
@@ -20,7 +21,7 @@ pub enum Level {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Note {
     pub task: Option<TaskId>,
-    pub container: Option<String>,
+    pub container: Option<Arc<str>>,
     pub fact: Fact,
 }
 

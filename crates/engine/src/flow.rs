@@ -41,19 +41,19 @@ impl Task {
 
     /// Notes a fact about one of its containers, and keeps it in the history.
     pub(crate) fn note_on(&mut self, cx: &mut Cx<'_>, index: usize, fact: Fact) {
-        let container = self.containers[index].definition.name.clone();
+        let container = Arc::clone(&self.containers[index].definition.name);
         self.keep(cx, Some(&container), &fact);
         cx.step.notes.push(Note { task: Some(self.definition.id.clone()), container: Some(container), fact });
     }
 
-    fn keep(&mut self, cx: &Cx<'_>, container: Option<&str>, fact: &Fact) {
+    fn keep(&mut self, cx: &Cx<'_>, container: Option<&Arc<str>>, fact: &Fact) {
         if self.history.len() < MOST_MOMENTS {
             // Most facts are as short as this; writing to a text cannot fail.
             let mut detail = String::with_capacity(32);
             let _ = write!(detail, "{fact}");
             self.history.push(Arc::new(Moment {
                 at: cx.now.wall,
-                container: container.map(str::to_owned),
+                container: container.cloned(),
                 what: fact.word().into(),
                 detail,
             }));

@@ -1,6 +1,6 @@
 //! Effects of which only so many run at once, since more would only make each slower.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::core::{Core, Route, Timer};
@@ -37,24 +37,25 @@ pub struct Slots {
     limit: usize,
     /// What runs, and how long it counts.
     running: BTreeMap<EffectId, Mono>,
-    /// First come, first served: ids are given out in order.
-    waiting: BTreeMap<EffectId, Waiting>,
+    /// First come, first served, and so in the order of their ids.
+    waiting: VecDeque<Waiting>,
 }
 
 #[derive(Debug)]
 struct Waiting {
+    id: EffectId,
     effect: Effect,
     since: Mono,
 }
 
 impl Slots {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), running: BTreeMap::new(), waiting: BTreeMap::new() }
+        Self { limit: limit.max(1), running: BTreeMap::new(), waiting: VecDeque::new() }
     }
 
     /// Since when the first in line waits.
     pub fn waiting_since(&self) -> Option<Mono> {
-        self.waiting.first_key_value().map(|(_, waiting)| waiting.since)
+        self.waiting.front().map(|waiting| waiting.since)
     }
 
     /// Whether some wait although none is out: nobody would let them go.
@@ -63,7 +64,16 @@ impl Slots {
     }
 
     fn is_waiting(&self, id: EffectId) -> bool {
-        self.waiting.contains_key(&id)
+        self.place(id).is_some()
+    }
+
+    fn place(&self, id: EffectId) -> Option<usize> {
+        self.waiting.binary_search_by_key(&id, |waiting| waiting.id).ok()
+    }
+
+    /// Takes one out of the line.
+    fn take(&mut self, id: EffectId) -> Option<Waiting> {
+        self.place(id).and_then(|place| self.waiting.remove(place))
     }
 }
 
@@ -77,7 +87,7 @@ impl Core {
             step.effects.push((id, effect));
             return id;
         }
-        slots.waiting.insert(id, Waiting { effect, since: now.mono });
+        slots.waiting.push_back(Waiting { id, effect, since: now.mono });
         self.wait_on(turn);
         if turn == Turn::Stop {
             self.set_no_later(Timer::Stops, now.mono + NO_END);
@@ -93,8 +103,7 @@ impl Core {
 
     /// Takes back an effect that still waits for a slot. `false`: it is out already.
     pub fn recall(&mut self, id: EffectId) -> bool {
-        let Some(turn) = Turn::ALL.into_iter().find(|turn| self.slots(*turn).is_waiting(id)) else { return false };
-        self.slots(turn).waiting.remove(&id);
+        let Some(turn) = Turn::ALL.into_iter().find(|turn| self.slots(*turn).take(id).is_some()) else { return false };
         self.forget_route(id);
         self.wait_on(turn);
         true
@@ -102,7 +111,7 @@ impl Core {
 
     /// Lets a stop go that still waits for a slot.
     pub(crate) fn hasten(&mut self, id: EffectId, step: &mut Step, now: Now) {
-        if let Some(Waiting { effect, .. }) = self.stops.waiting.remove(&id) {
+        if let Some(Waiting { effect, .. }) = self.stops.take(id) {
             self.let_go(step, now, Turn::Stop, id, effect);
             self.wait_on(Turn::Stop);
         }
@@ -129,7 +138,7 @@ impl Core {
 
     /// No container ended for a while, or one has waited long enough: all get their signal.
     pub(crate) fn let_stops_go(&mut self, step: &mut Step, now: Now) {
-        while let Some((id, Waiting { effect, .. })) = self.stops.waiting.pop_first() {
+        while let Some(Waiting { id, effect, .. }) = self.stops.waiting.pop_front() {
             self.let_go(step, now, Turn::Stop, id, effect);
         }
         self.wait_on(Turn::Stop);
@@ -145,7 +154,7 @@ impl Core {
 
     fn fill_slots(&mut self, step: &mut Step, now: Now, turn: Turn) {
         while self.slots(turn).running.len() < self.slots(turn).limit {
-            let Some((id, Waiting { effect, .. })) = self.slots(turn).waiting.pop_first() else { break };
+            let Some(Waiting { id, effect, .. }) = self.slots(turn).waiting.pop_front() else { break };
             self.let_go(step, now, turn, id, effect);
         }
         self.wait_on(turn);

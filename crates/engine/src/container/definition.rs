@@ -1,6 +1,7 @@
 //! What a payload asks of a container, parsed once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,8 @@ impl Kind {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Definition {
-    pub name: String,
+    /// Shared, since all that is told of the container bears it.
+    pub name: Arc<str>,
     #[serde(skip_serializing_if = "is_default")]
     pub kind: Kind,
     #[serde(skip_serializing_if = "is_default")]

@@ -54,7 +54,7 @@ pub fn standing(task: &Task, target: &Container, now: Timestamp, pulls_upfront: 
 /// Containers that must be stopped before this one may be (spec 20 §2.6).
 pub fn dependent_still_up<'a>(task: &'a Task, container: &Container) -> Option<&'a Container> {
     task.containers.iter().find(|other| {
-        !other.is_stopped() && other.definition.depends_on.iter().any(|d| d.container == container.definition.name)
+        !other.is_stopped() && other.definition.depends_on.iter().any(|d| *d.container == *container.definition.name)
     })
 }
 

@@ -45,7 +45,7 @@ fn definition(c: &rows::Container, is_created: bool) -> Definition {
     let whole = |number: i64| u64::try_from(number).unwrap_or_default();
     let seconds = |number: i64| (number > 0).then(|| Duration::from_secs(whole(number)));
     Definition {
-        name: c.name.clone(),
+        name: c.name.as_str().into(),
         kind,
         arn: c.container_arn.clone(),
         image: ImageRef::from(c.image.as_str()),

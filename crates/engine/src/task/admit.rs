@@ -154,7 +154,7 @@ fn namespace_pause(config: &EngineConfig) -> Result<Definition, Trouble> {
         )));
     }
     Ok(Definition {
-        name: NAMESPACE_PAUSE.to_owned(),
+        name: NAMESPACE_PAUSE.into(),
         kind: Kind::NamespacePause,
         image: ImageRef::from(PAUSE_IMAGE),
         is_essential: true,

@@ -1,6 +1,7 @@
 //! What happened to a task, as `describe` tells it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Moment {
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
+    pub container: Option<Arc<str>>,
     /// A word for programs, such as `pull_started`.
     pub what: Cow<'static, str>,
     /// For people; empty where the word says it all.

@@ -185,7 +185,7 @@ impl Published {
         self.push(Fact {
             at,
             task: note.task.clone(),
-            container: note.container.clone(),
+            container: note.container.as_deref().map(str::to_owned),
             level,
             what: note.fact.word(),
             text: note.fact.to_string(),

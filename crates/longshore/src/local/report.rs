@@ -276,7 +276,7 @@ pub(super) fn join(context: &Context<'_>, told: Option<&ecs::Task>, seen: Option
             .iter()
             .map(|moment| MomentReport {
                 at: moment.at,
-                container: moment.container.clone(),
+                container: moment.container.as_deref().map(str::to_owned),
                 what: moment.what.clone().into_owned(),
                 detail: moment.detail.clone(),
             })
@@ -369,7 +369,7 @@ fn container_report(context: &Context<'_>, container: &Container) -> ContainerRe
         output: container.health.output.clone(),
     });
     ContainerReport {
-        name: definition.name.clone(),
+        name: definition.name.to_string(),
         image: definition.image.to_string(),
         image_digest: state.image_digest.as_ref().map(ToString::to_string),
         is_essential: definition.is_essential,

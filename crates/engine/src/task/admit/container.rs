@@ -50,7 +50,7 @@ pub(super) fn read(container: &Option<acs::Container>) -> Result<Definition, Tro
         logs_with_execution_role: c.logs_auth_strategy == "ExecutionRole",
         restart_policy: c.restart_policy.as_ref().and_then(restart_policy),
         endpoint_id: String::new(),
-        name: c.name,
+        name: c.name.into(),
     })
 }
 

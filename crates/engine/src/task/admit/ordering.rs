@@ -9,7 +9,7 @@ use crate::container::{Definition, Dependency, DependencyCondition};
 /// Containers are known by name: to their task, to reports and to the store.
 pub(super) fn check_names(containers: &[Definition]) -> Result<(), Trouble> {
     let mut seen = BTreeSet::new();
-    match containers.iter().find(|c| !seen.insert(c.name.as_str())) {
+    match containers.iter().find(|c| !seen.insert(&*c.name)) {
         Some(twice) => Err(Trouble::Impossible(format!("more than one container has the name {:?}", twice.name))),
         None => Ok(()),
     }
@@ -17,7 +17,7 @@ pub(super) fn check_names(containers: &[Definition]) -> Result<(), Trouble> {
 
 /// Adds what shared volumes and links imply: first all volumes, then all links.
 pub(super) fn add_implied(containers: &mut [Definition]) -> Result<(), Trouble> {
-    let names: BTreeSet<String> = containers.iter().map(|c| c.name.clone()).collect();
+    let names: BTreeSet<String> = containers.iter().map(|c| c.name.to_string()).collect();
     let missing = |cause: String| Trouble::Impossible(cause);
     for container in containers.iter_mut() {
         for from in &container.volumes_from {
@@ -52,9 +52,9 @@ pub(super) fn check_resolvable(containers: &[Definition]) -> Result<(), Trouble>
     loop {
         let more: Vec<&str> = containers
             .iter()
-            .filter(|c| !picked.contains(c.name.as_str()))
+            .filter(|c| !picked.contains(&*c.name))
             .filter(|c| c.depends_on.iter().all(|d| picked.contains(d.container.as_str()) && can_hold(d, containers)))
-            .map(|c| c.name.as_str())
+            .map(|c| &*c.name)
             .collect();
         if more.is_empty() {
             break;
@@ -70,7 +70,9 @@ fn can_hold(dependency: &Dependency, containers: &[Definition]) -> bool {
         | DependencyCondition::Start
         | DependencyCondition::Complete
         | DependencyCondition::Success => true,
-        DependencyCondition::Healthy => containers.iter().any(|c| c.name == dependency.container && c.has_health_check),
+        DependencyCondition::Healthy => {
+            containers.iter().any(|c| *c.name == *dependency.container && c.has_health_check)
+        }
         DependencyCondition::Other(_) => false,
     }
 }

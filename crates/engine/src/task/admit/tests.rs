@@ -420,7 +420,7 @@ fn shared_namespaces_have_a_container_of_their_own() {
         let task = admitted(members.clone()).unwrap();
         assert_eq!(task.containers.len(), 1 + pauses, "{members}");
         for pause in &task.containers[1..] {
-            assert_eq!(pause.name, "~internal~ecs~pause~namespace");
+            assert_eq!(&*pause.name, "~internal~ecs~pause~namespace");
             assert_eq!(pause.image.as_str(), "amazon/amazon-ecs-pause:0.1.0");
             assert_eq!((pause.kind, pause.is_essential), (Kind::NamespacePause, true));
             assert!(pause.environment.is_empty() && pause.endpoint_id.is_empty());

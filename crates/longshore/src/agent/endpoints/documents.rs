@@ -101,7 +101,7 @@ pub(super) fn container_document(
     let is_v4 = form == Form::V4;
     let mut document = ContainerDocument {
         docker_id: state.docker_id.as_ref().map(ToString::to_string).unwrap_or_default(),
-        name: definition.name.clone(),
+        name: definition.name.to_string(),
         docker_name: state.docker_name.clone().unwrap_or_default(),
         image: definition.image.to_string(),
         image_id: state.image_id.as_ref().map(ToString::to_string).unwrap_or_default(),

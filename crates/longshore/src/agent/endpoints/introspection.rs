@@ -162,7 +162,7 @@ fn describe_container(task: &Task, container: &Container) -> IntrospectedContain
     IntrospectedContainer {
         docker_id: state.docker_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         docker_name: state.docker_name.clone().unwrap_or_default(),
-        name: definition.name.clone(),
+        name: definition.name.to_string(),
         image: definition.image.to_string(),
         image_id: state.image_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         created_at: state.created_at,

@@ -51,7 +51,7 @@ pub(crate) fn document(task: &Task, container: &Container, host: &Host, stage: M
         task_arn: definition.arn.to_string(),
         task_definition_family: definition.family.clone(),
         task_definition_revision: definition.version.clone(),
-        container_name: container.definition.name.clone(),
+        container_name: container.definition.name.to_string(),
         availability_zone: host.availability_zone.clone(),
         host_private_ipv4_address: host.addresses.private_ipv4.clone(),
         host_public_ipv4_address: host.addresses.public_ipv4.clone(),

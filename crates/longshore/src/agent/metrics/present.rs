@@ -120,7 +120,7 @@ impl Present {
             vec![
                 ("task", task.id().to_string()),
                 ("family", task.definition.family.clone()),
-                ("container", name.clone()),
+                ("container", name.to_string()),
             ]
         };
         let with = |label: &'static str, value: &str| {
