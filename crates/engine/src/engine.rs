@@ -552,7 +552,7 @@ impl Engine {
         let began = self.core.serve_pulls(step, now);
         self.deliver(now, began, step);
         self.send_reports(step);
-        self.end_waits(now, step);
+        self.end_waits();
         while let Some(id) = self.over.pop() {
             if self.tasks.get(&id).is_some_and(|task| task.is_removed()) {
                 self.remove(now, &id, step);
@@ -563,13 +563,17 @@ impl Engine {
     }
 
     /// Containers that got their turn say no more that they wait for it.
-    fn end_waits(&mut self, now: Now, step: &mut Step) {
-        for (id, index) in std::mem::take(&mut self.core.turns) {
-            let container = self.tasks.get(&id).and_then(|task| task.containers.get(index));
+    fn end_waits(&mut self) {
+        let mut turns = std::mem::take(&mut self.core.turns);
+        for (id, index) in turns.drain(..) {
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            let container = task.containers.get(index);
             if container.is_some_and(|container| container.work.is_some() && container.waiting.is_some()) {
-                self.touch(now, &id, step, |task, cx| task.containers[index].tell_turn(cx.core));
+                Arc::make_mut(task).containers[index].tell_turn(&self.core);
+                self.changed.push(id);
             }
         }
+        self.core.turns = turns;
     }
 
     fn remove(&mut self, now: Now, id: &TaskId, step: &mut Step) {
