@@ -42,6 +42,8 @@ pub struct Container {
     /// An end that was seen while a transition was under way, with the exit code if the event had one: the inspection
     /// that the transition waits for may be older.
     pub(crate) seen_end: Option<Option<i64>>,
+    /// Whether it was heard to start since the look at it after its stop was asked for.
+    pub(crate) seen_start: bool,
     /// Since when it could not be looked at.
     pub(crate) doubt: Option<Doubt>,
     /// The restart count for which its metadata file is being written as ready.
@@ -63,6 +65,7 @@ impl Container {
             local_image: None,
             stop_error: None,
             seen_end: None,
+            seen_start: false,
             doubt: None,
             metadata_write: None,
             waiting: None,

@@ -14,7 +14,7 @@ use crate::image::ImageRecord;
 use crate::rows;
 use crate::status::TaskStatus;
 use crate::step::{Rows, StoredRow};
-use crate::task::{Admission, Cgroup, MetadataRemoval, Moment, Task, TaskDefinition, TaskState, Volume};
+use crate::task::{Admission, Cgroup, MetadataRemoval, Moment, Task, TaskDefinition, TaskState, Volume, VolumeState};
 use crate::time::Mono;
 
 /// State that was made on another EC2 instance: a machine that was started from the image of an old one.
@@ -129,7 +129,8 @@ fn rebuild(
 ) -> Task {
     let mut task = Task::new(definition, Timestamp::UNIX_EPOCH);
     for (volume, known) in task.volumes.iter_mut().zip(&state.volumes) {
-        *volume = Volume { state: *known, ..volume.clone() };
+        let may_be_in_the_making = *known == VolumeState::None;
+        *volume = Volume { state: *known, may_be_in_the_making, ..volume.clone() };
     }
     task.state = state;
     task.history_written = history.len();

@@ -109,7 +109,6 @@ impl Oracle {
     }
 
     pub(crate) fn performed(&mut self, effect: &Effect, done: &Performed, daemon: &Daemon, now: Duration) {
-        self.found_image(effect, &done.outcome, now);
         match (effect, &done.outcome) {
             (Effect::CreateContainer { .. }, Outcome::Created(id)) => {
                 if let Some(container) = daemon.containers.get(id.as_str()) {

@@ -544,6 +544,10 @@ impl World {
                     crate::oracle::check_start(self, owner)?;
                 }
                 self.oracle.performed(effect, &done, &self.daemon, self.now);
+                // What takes place after its answer was given up says nothing to anybody.
+                if is_current && self.in_flight.contains_key(&id) {
+                    self.oracle.found_image(effect, &done.outcome, self.now);
+                }
                 self.host.follow(&self.daemon);
                 if is_current {
                     // After its limit the agent may believe that it is over.

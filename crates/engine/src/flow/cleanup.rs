@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Cx;
+use super::{Cx, volumes};
 use crate::container::Stage;
 use crate::container::next::stop_times;
 use crate::core::{Route, Timer};
@@ -12,6 +12,7 @@ use crate::fact::Fact;
 use crate::slots::Turn;
 use crate::status::TaskStatus;
 use crate::task::{CgroupWork, MetadataRemoval, Task, VolumeKind, VolumeState};
+use crate::time::Mono;
 
 const REMOVE_CONTAINER: Duration = Duration::from_secs(300);
 const REMOVE_VOLUME: Duration = Duration::from_secs(300);
@@ -154,14 +155,22 @@ impl Task {
             // The late answer to its making.
             return self.go_on_removing(cx);
         }
-        if let Outcome::Failed(failure) = outcome
-            && failure.kind != FailureKind::NotFound
-        {
-            self.note(cx, Fact::RemovalFailed { error: failure.text });
-            if attempt < ATTEMPTS {
-                self.volumes[index].removal.pause_until = Some(cx.now.mono + pause_after(attempt));
-                return self.go_on_removing(cx);
+        let again_at = match outcome {
+            Outcome::Failed(failure) if failure.kind == FailureKind::NotFound => {
+                // The making for an earlier process lasts no longer than for this one.
+                let volume = &self.volumes[index];
+                let may_come = volume.may_be_in_the_making && volume.state == VolumeState::None;
+                Some(Mono(volumes::DEADLINE)).filter(|until| may_come && cx.now.mono < *until)
             }
+            Outcome::Failed(failure) => {
+                self.note(cx, Fact::RemovalFailed { error: failure.text });
+                (attempt < ATTEMPTS).then(|| cx.now.mono + pause_after(attempt))
+            }
+            _ => None,
+        };
+        if again_at.is_some() {
+            self.volumes[index].removal.pause_until = again_at;
+            return self.go_on_removing(cx);
         }
         self.volumes[index].state = VolumeState::Removed;
         self.is_dirty = true;

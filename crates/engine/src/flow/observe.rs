@@ -29,9 +29,11 @@ impl Task {
         match action {
             ContainerAction::Create | ContainerAction::Oom => {}
             ContainerAction::Start | ContainerAction::Restart => {
-                // It may be an old event that is told again, so it is looked at before anything is done.
-                if self.containers[index].work.is_none() {
-                    self.observe(cx, index, None, false);
+                match self.containers[index].work.as_ref().map(|work| work.stage) {
+                    // It may be an old event that is told again, so it is looked at before anything is done.
+                    None => self.observe(cx, index, None, false),
+                    Some(Stage::StopInspect(_)) => self.containers[index].seen_start = true,
+                    Some(_) => {}
                 }
             }
             ContainerAction::Die { exit_code } => self.see_exit(cx, index, exit_code),

@@ -49,13 +49,16 @@ impl Task {
                 let error = named(&failure, "CannotStopContainerError", "stopped", deadline);
                 self.stop_failed(cx, index, error);
             }
-            _ => {
-                let id = self.containers[index].handle().unwrap_or_default().to_owned();
-                let route = Route::Container(self.id().clone(), index);
-                let effect = cx.core.ask(cx.step, route, Effect::InspectContainer { id, deadline: INSPECT });
-                self.containers[index].go_on(Stage::StopInspect(effect));
-            }
+            _ => self.look_after_stop(cx, index),
         }
+    }
+
+    fn look_after_stop(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let id = self.containers[index].handle().unwrap_or_default().to_owned();
+        let route = Route::Container(self.id().clone(), index);
+        let effect = cx.core.ask(cx.step, route, Effect::InspectContainer { id, deadline: INSPECT });
+        self.containers[index].seen_start = false;
+        self.containers[index].go_on(Stage::StopInspect(effect));
     }
 
     pub(crate) fn apply_stop_inspect(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
@@ -65,6 +68,9 @@ impl Task {
                 if facts.status == InspectedStatus::Running {
                     let error = NamedError::new("CannotStopContainerError", "container is still running");
                     self.stop_failed(cx, index, error);
+                } else if self.containers[index].seen_start {
+                    // A start that was given up may take place after the stop, and after it was looked at.
+                    self.look_after_stop(cx, index);
                 } else {
                     self.containers[index].work = None;
                     self.ended(cx, index, &facts);

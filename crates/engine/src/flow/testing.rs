@@ -121,6 +121,7 @@ impl Bench {
                 Effect::StopContainer { .. } => "stop".to_owned(),
                 Effect::RemoveContainer { .. } => "remove container".to_owned(),
                 Effect::CreateVolume { .. } => "create volume".to_owned(),
+                Effect::RemoveVolume { .. } => "remove volume".to_owned(),
                 Effect::InspectVolume { .. } => "inspect volume".to_owned(),
                 Effect::InspectContainer { .. } => "inspect".to_owned(),
                 Effect::ListContainers { .. } => "list".to_owned(),

@@ -11,7 +11,8 @@ use crate::status::TaskStatus;
 use crate::task::{Task, VolumeKind, VolumeState};
 use crate::text;
 
-const DEADLINE: Duration = Duration::from_secs(300);
+/// For making one.
+pub(super) const DEADLINE: Duration = Duration::from_secs(300);
 
 impl Task {
     /// Begins what volumes need; true when one was settled at once.

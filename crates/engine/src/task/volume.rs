@@ -61,6 +61,8 @@ pub struct Volume {
     /// Whether the Engine was asked to make it, rather than to look for it.
     pub is_create_asked: bool,
     pub removal: VolumeRemoval,
+    /// Whether an earlier process may have asked for it without hearing the answer.
+    pub may_be_in_the_making: bool,
 }
 
 /// How often its removal was tried.

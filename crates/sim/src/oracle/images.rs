@@ -23,7 +23,7 @@ impl Oracle {
     }
 
     /// An image was found or fetched: whoever asked relies on it from now on.
-    pub(super) fn found_image(&mut self, effect: &Effect, outcome: &Outcome, now: Duration) {
+    pub(crate) fn found_image(&mut self, effect: &Effect, outcome: &Outcome, now: Duration) {
         match (effect, outcome) {
             (Effect::Pull { image, .. }, Outcome::Done) => self.found.insert(FullName::of(image.as_str()), now),
             (Effect::InspectImage { image }, Outcome::Image(_)) => self.found.insert(FullName::of(image), now),

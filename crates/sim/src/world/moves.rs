@@ -12,7 +12,10 @@ impl World {
         self.lives += 1;
         self.life_began = self.now;
         let mut config = self.config.clone();
-        let is_known = self.store.get("meta", "cluster-name").is_some();
+        let of_machine = self.store.get("meta", "ec2-instance-id");
+        // Nothing of it holds here, its cluster neither; and without metadata nobody could tell.
+        let is_foreign = of_machine.is_some() && of_machine != self.config.host.ec2_instance_id.as_deref();
+        let is_known = !is_foreign && self.store.get("meta", "cluster-name").is_some();
         let moves = if self.is_calm { 0.0 } else { self.profile.moves };
         if is_known && self.crashes.chance(moves) {
             self.driver.is_misconfigured = true;
@@ -21,7 +24,7 @@ impl World {
         } else if self.store.get("meta", "ec2-instance-id").is_some() && self.crashes.chance(moves * 0.3) {
             self.become_another_machine();
             config.host.ec2_instance_id.clone_from(&self.config.host.ec2_instance_id);
-        } else if self.crashes.chance(moves) {
+        } else if !is_foreign && self.crashes.chance(moves) {
             // Metadata does not answer: it is the machine that it was.
             config.host.ec2_instance_id = None;
         }

@@ -215,3 +215,32 @@ fn a_stream_begins_with_what_happened_just_before() {
     });
     assert_eq!(since, Some("2025-12-31T23:59:50Z".parse().unwrap()));
 }
+
+/// The Engine may still carry out a start that nobody waits for any more.
+#[test]
+fn a_start_that_is_heard_while_a_stop_is_looked_at_is_stopped_too() {
+    let mut bench = Bench::new(json!({}), &EngineConfig::default());
+    bench.fetch();
+    bench.answer("create web", Outcome::Created("c1".into()));
+    bench.answer("start", failed(FailureKind::Timeout));
+    bench.answer("stop", Outcome::Done);
+    bench.asked.clear();
+    bench.handle(Event::Docker(DockerEvent { id: "c1".into(), action: ContainerAction::Start }));
+    bench.answer("inspect", not_started());
+    bench.check(expect![[r#"
+        inspect
+        CREATED -> STOPPED"#]]);
+    bench.answer("inspect", running());
+    bench.pass(2);
+    bench.answer("stop", Outcome::Done);
+    bench.answer("inspect", not_started());
+    bench.check(expect![[r#"
+        stop
+        inspect
+        STOPPED -> STOPPED"#]]);
+}
+
+fn not_started() -> Outcome {
+    let inspect = json!({"Id": "c1", "State": {"Running": false, "Status": "created"}});
+    Outcome::Inspected(Box::new(serde_json::from_value(inspect).unwrap()))
+}

@@ -1,4 +1,4 @@
-//! Volumes that are made, looked for, and missing.
+//! Volumes that are made, looked for, missing, and removed.
 #![allow(clippy::unwrap_used)]
 use std::collections::BTreeMap;
 
@@ -95,4 +95,59 @@ fn labels_of_a_shared_volume_must_be_equal_where_the_operator_says_so() {
         inspect volume
         resolve r/web
         NONE -> RUNNING"#]]);
+}
+
+/// A stopped task whose volume is being made.
+fn stopped() -> Bench {
+    let mut bench = bench(json!({"scope": "task"}), &EngineConfig::default());
+    bench.touch(|task, cx| {
+        task.stop(None);
+        task.settle(cx);
+    });
+    bench.check(expect![[r#"
+        create volume
+        resolve r/web
+        STOPPED -> STOPPED"#]]);
+    bench
+}
+
+#[test]
+fn one_that_is_still_being_made_is_removed_after_that() {
+    let mut bench = stopped();
+    bench.clean_up();
+    bench.check(expect!["STOPPED -> STOPPED"]);
+    bench.answer("create volume", docker_says(FailureKind::Timeout, "deadline"));
+    bench.check(expect![[r#"
+        remove volume
+        STOPPED -> STOPPED"#]]);
+    bench.answer("remove volume", Outcome::Done);
+    bench.check(expect!["gone"]);
+}
+
+#[test]
+fn one_that_could_not_be_made_is_not_waited_for() {
+    let mut bench = stopped();
+    bench.answer("create volume", docker_says(FailureKind::Other, "no"));
+    bench.clean_up();
+    bench.answer("remove volume", docker_says(FailureKind::NotFound, "no such volume"));
+    bench.check(expect![[r#"
+        remove volume
+        gone"#]]);
+}
+
+#[test]
+fn one_that_an_earlier_process_asked_for_may_come_yet() {
+    let mut bench = stopped().restart();
+    bench.clean_up();
+    bench.answer("remove volume", docker_says(FailureKind::NotFound, "no such volume"));
+    bench.check(expect![[r#"
+        remove volume
+        STOPPED -> STOPPED"#]]);
+    bench.pass(298);
+    bench.check(expect!["STOPPED -> STOPPED"]);
+    bench.pass(1);
+    bench.answer("remove volume", docker_says(FailureKind::NotFound, "no such volume"));
+    bench.check(expect![[r#"
+        remove volume
+        gone"#]]);
 }
