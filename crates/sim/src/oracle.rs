@@ -20,6 +20,7 @@ use crate::service::Service;
 use crate::store::Store;
 use crate::workload::Order;
 use crate::world::World;
+use crate::world::driver::SLOWEST_COMMIT;
 
 pub(crate) use images::{check_gone, images_left};
 
@@ -214,7 +215,8 @@ pub(crate) fn after_step(world: &World) -> Result<(), String> {
         return Err(format!("more is given out than there is: {totals:?}"));
     }
     if let Some(since) = engine.core().stops.waiting_since()
-        && Mono(world.now.saturating_sub(world.life_began)) - since > Duration::from_secs(5)
+        && Mono(world.now.saturating_sub(world.life_began)) - since
+            > Duration::from_secs(5) + Duration::from_millis(SLOWEST_COMMIT)
     {
         return Err(format!("a stop waits for a slot since {since:?}"));
     }

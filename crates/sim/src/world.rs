@@ -1,7 +1,7 @@
 //! The world: a heap of things to come, the engine under test, and the loop that drives it as the agent's
 //! own driver does: handle, commit, start effects, answer each exactly once.
 
-mod driver;
+pub(crate) mod driver;
 mod faults;
 mod moves;
 mod strangers;

@@ -60,6 +60,10 @@ pub(super) async fn drive(
         for event in event.into_iter().chain(more).take(BATCH) {
             engine.take(now(), event, &mut step);
         }
+        // However much there is to hear, what is due is not put off.
+        if engine.deadline().is_some_and(|at| at <= now().mono) {
+            engine.take(now(), Event::Tick, &mut step);
+        }
         engine.close(&mut step);
         ledger.commit(&step.writes).await;
         rows = step.writes;

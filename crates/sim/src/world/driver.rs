@@ -13,6 +13,9 @@ use crate::{oracle, show};
 /// How soon rows that the disk did not take are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The longest that a slow disk takes, in milliseconds.
+pub(crate) const SLOWEST_COMMIT: u64 = 4000;
+
 /// What the driver has in its hands.
 #[derive(Debug, Default)]
 pub(crate) struct Driver {
@@ -60,13 +63,13 @@ impl World {
 
     fn take_inbox(&mut self) -> Result<(), Stop> {
         let mut step = Step::default();
+        let now = Now { mono: Mono(self.now.saturating_sub(self.life_began)), wall: self.wall() };
         for event in std::mem::take(&mut self.driver.inbox) {
             if let Event::Done { id, .. } = &event
                 && self.in_flight.remove(id).is_none()
             {
                 continue;
             }
-            let now = Now { mono: Mono(self.now.saturating_sub(self.life_began)), wall: self.wall() };
             self.steps += 1;
             self.trace.line(self.now, || show::event(&event));
             self.oracle.count(self.now, &event)?;
@@ -74,6 +77,13 @@ impl World {
             engine.take(now, event, &mut step);
         }
         if let Some(engine) = &mut self.engine {
+            // However much there is to hear, what is due is not put off.
+            if engine.deadline().is_some_and(|at| at <= now.mono) {
+                self.steps += 1;
+                self.trace.line(self.now, || show::event(&Event::Tick));
+                self.oracle.count(self.now, &Event::Tick)?;
+                engine.take(now, Event::Tick, &mut step);
+            }
             engine.close(&mut step);
         }
         for (id, effect) in &step.effects {
@@ -85,7 +95,11 @@ impl World {
             return self.crash("before its commit");
         }
         if !step.writes.is_empty() && self.faults.chance(self.profile.slow_disk) {
-            let pause = if self.faults.chance(0.8) { self.faults.millis(1, 80) } else { self.faults.millis(80, 4000) };
+            let pause = if self.faults.chance(0.8) {
+                self.faults.millis(1, 80)
+            } else {
+                self.faults.millis(80, SLOWEST_COMMIT)
+            };
             self.driver.committing = Some(step);
             self.put(self.now + pause, Happening::Committed { life: self.life });
             return Ok(());
