@@ -49,6 +49,8 @@ pub(crate) struct Past {
     was_created: bool,
     was_started: bool,
     exit_code: Option<i64>,
+    /// Once is enough, whatever a stranger who starts it again makes of it.
+    has_succeeded: bool,
     ended_at: Option<Duration>,
     was_healthy: bool,
 }
@@ -101,6 +103,7 @@ impl Oracle {
             let code = if container.status == Status::Exited { container.exit_code } else { code };
             let past = self.past.entry(container.owner.clone()).or_default();
             past.exit_code = Some(code);
+            past.has_succeeded |= code == 0;
             past.ended_at = Some(now);
         }
     }
@@ -196,7 +199,7 @@ pub(crate) fn check_start(world: &mut World, owner: &Owner) -> Result<(), String
             "CREATE" => on.was_created,
             "START" => on.was_started,
             "COMPLETE" => on.exit_code.is_some(),
-            "SUCCESS" => on.exit_code == Some(0),
+            "SUCCESS" => on.has_succeeded,
             "HEALTHY" => on.was_healthy,
             _ => false,
         };

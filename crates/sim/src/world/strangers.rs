@@ -42,6 +42,8 @@ impl World {
                 self.note(|| format!("others  call {image} {name}"));
                 self.daemon.images.move_tag(&name, &image);
                 self.daemon.images.named_by_hand.insert(name);
+                // From now on it is theirs to remove as well.
+                self.daemon.images.pulled.remove(&image);
             }
             _ => return self.ask_about_images(),
         }
