@@ -55,9 +55,9 @@ pub struct Container {
 }
 
 impl Container {
-    pub fn new(definition: Definition) -> Self {
+    pub fn new(definition: Arc<Definition>) -> Self {
         Self {
-            definition: Arc::new(definition),
+            definition,
             state: State::default(),
             health: Health::default(),
             work: None,

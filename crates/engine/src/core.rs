@@ -13,7 +13,7 @@ use crate::outbox::Outbox;
 use crate::ports::PortChooser;
 use crate::rng::Rng;
 use crate::slots::{Slots, Turn};
-use crate::step::Step;
+use crate::step::{Key, Step};
 use crate::time::{Mono, Now};
 
 /// Who gets an effect's answer.
@@ -224,7 +224,7 @@ impl Step {
         self.note(Fact::Agent { level, word, text: text.into() });
     }
 
-    pub(crate) fn write(&mut self, table: &'static str, key: impl std::fmt::Display, value: Option<&str>) {
+    pub(crate) fn write<'a>(&mut self, table: &'static str, key: impl Into<Key<'a>>, value: Option<&str>) {
         self.writes.push(table, key, value);
     }
 }

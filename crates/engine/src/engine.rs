@@ -2,9 +2,11 @@
 
 pub(crate) mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use wire::ids::{ContainerInstanceArn, TaskId};
 
 use crate::config::EngineConfig;
@@ -25,11 +27,14 @@ use crate::task::Task;
 use crate::time::{Mono, Now};
 use watch::Watch;
 
+/// All tasks; found by hash, since each event looks for one, and in an order that depends on nothing but the events.
+pub type Tasks = IndexMap<TaskId, Arc<Task>, BuildHasherDefault<DefaultHasher>>;
+
 /// All that the agent knows.
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) core: Core,
-    pub(crate) tasks: BTreeMap<TaskId, Arc<Task>>,
+    pub(crate) tasks: Tasks,
     /// The highest sequence number of payloads and manifests (spec 10 trap 9).
     pub(crate) latest_sequence: i64,
     /// The manifest whose stop verification is awaited.
@@ -50,7 +55,7 @@ pub struct Engine {
     is_ending: bool,
     /// Tasks of which nothing was left when they were last touched.
     over: Vec<TaskId>,
-    /// Tasks that changed since rows were written last.
+    /// Tasks that changed since rows were written last, in the order in which they did; each says so itself.
     changed: Vec<TaskId>,
     row_text: RowText,
 }
@@ -151,10 +156,8 @@ impl Engine {
     /// Ends a step: what changed since the last one is written and published, once however often it changed.
     pub fn close(&mut self, step: &mut Step) {
         let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        changed.dedup();
         for id in changed.drain(..) {
-            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            let Some(task) = self.tasks.get_mut(&id).filter(|task| task.is_changed) else { continue };
             rows::write_task(Arc::make_mut(task), &mut self.row_text, step);
             step.views.push((id, Some(Arc::clone(task))));
         }
@@ -170,7 +173,7 @@ impl Engine {
         self.core.deadline()
     }
 
-    pub fn tasks(&self) -> &BTreeMap<TaskId, Arc<Task>> {
+    pub fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 
@@ -446,7 +449,8 @@ impl Engine {
         act(task, &mut Cx { core: &mut self.core, step, now });
         if task.is_removed() {
             self.over.push(id.clone());
-        } else if self.changed.last() != Some(id) {
+        } else if !task.is_changed {
+            task.is_changed = true;
             self.changed.push(id.clone());
         }
     }
@@ -557,7 +561,7 @@ impl Engine {
             if self.tasks.get(&id).is_some_and(|task| task.is_removed()) {
                 self.remove(now, &id, step);
             } else {
-                self.changed.push(id);
+                self.touch(now, &id, step, |_, _| ());
             }
         }
     }
@@ -569,15 +573,19 @@ impl Engine {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             let container = task.containers.get(index);
             if container.is_some_and(|container| container.work.is_some() && container.waiting.is_some()) {
-                Arc::make_mut(task).containers[index].tell_turn(&self.core);
-                self.changed.push(id);
+                let task = Arc::make_mut(task);
+                task.containers[index].tell_turn(&self.core);
+                if !task.is_changed {
+                    task.is_changed = true;
+                    self.changed.push(id);
+                }
             }
         }
         self.core.turns = turns;
     }
 
     fn remove(&mut self, now: Now, id: &TaskId, step: &mut Step) {
-        let Some(task) = self.tasks.remove(id) else { return };
+        let Some(task) = self.tasks.swap_remove(id) else { return };
         rows::delete_task(&task, step);
         if let Some(credentials) = &task.definition.execution_credentials
             && self.core.credentials.remove(credentials)

@@ -26,6 +26,7 @@ pub mod session;
 pub mod slots;
 pub mod status;
 pub mod step;
+mod stored_time;
 pub mod task;
 pub mod telemetry;
 pub mod text;

@@ -17,6 +17,7 @@ use crate::effect::EffectId;
 use crate::event::{Failure, FailureKind};
 use crate::rng::Rng;
 use crate::status::{ContainerStatus, TaskStatus};
+use crate::stored_time;
 use crate::task::Task;
 use crate::text;
 
@@ -27,11 +28,11 @@ pub struct Report {
     pub status: TaskStatus,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub pull_started_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub pull_stopped_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub execution_stopped_at: Option<Timestamp>,
     pub containers: Vec<ContainerReport>,
 }
@@ -103,7 +104,7 @@ impl Task {
     }
 
     fn queue_report(&mut self) {
-        let mut containers = Vec::new();
+        let mut containers = Vec::with_capacity(self.containers.len());
         for container in &mut self.containers {
             if !has_news(container) {
                 continue;
@@ -112,10 +113,10 @@ impl Task {
             containers.push(ContainerReport {
                 name: container.name().to_owned(),
                 status,
-                runtime_id: container.state.docker_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+                runtime_id: container.state.docker_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
                 exit_code: container.state.exit_code,
                 reason: container.state.error.as_ref().map(ToString::to_string).unwrap_or_default(),
-                digest: container.state.image_digest.as_ref().map(ToString::to_string).unwrap_or_default(),
+                digest: container.state.image_digest.as_ref().map(|d| d.as_str().to_owned()).unwrap_or_default(),
                 bindings: bindings(container),
             });
             container.change().told = status;
@@ -135,6 +136,8 @@ impl Task {
         };
         let state = self.change();
         state.told = state.told.max(known);
+        // Mostly one waits, and gets acknowledged before the next.
+        state.reports.reserve_exact(1);
         state.reports.push_back(report);
     }
 
@@ -145,7 +148,7 @@ impl Task {
 
     /// The front report arrived.
     pub(crate) fn acknowledge(&mut self) -> Option<TaskStatus> {
-        let report = self.state.reports.front().cloned()?;
+        let report = self.state.reports.pop_front()?;
         for told in &report.containers {
             if let Some(container) = self.containers.iter_mut().find(|c| c.name() == told.name)
                 && told.status > container.state.sent
@@ -154,7 +157,6 @@ impl Task {
             }
         }
         let state = self.change();
-        state.reports.pop_front();
         state.sent = state.sent.max(report.status);
         Some(report.status)
     }
@@ -211,7 +213,7 @@ fn request(task: &Task, report: &Report, config: &EngineConfig) -> SubmitTaskSta
         .collect();
     SubmitTaskStateChangeRequest {
         cluster: Some(config.cluster.clone()),
-        task: Some(task.arn().to_string()),
+        task: Some(task.arn().as_str().to_owned()),
         status: Some(report.status.reported().to_owned()),
         reason: Some(text::cut(&report.reason, 1024).to_owned()),
         pull_started_at: when(report.pull_started_at),

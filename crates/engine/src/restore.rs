@@ -14,6 +14,7 @@ use crate::image::ImageRecord;
 use crate::rows;
 use crate::status::TaskStatus;
 use crate::step::{Rows, StoredRow};
+use crate::task::history::USUAL_MOMENTS;
 use crate::task::{Admission, Cgroup, MetadataRemoval, Moment, Task, TaskDefinition, TaskState, Volume, VolumeState};
 use crate::time::Mono;
 
@@ -47,7 +48,7 @@ pub(crate) fn foreign(stored: &[StoredRow], here: Option<&str>) -> Option<Foreig
         let table = tables.into_iter().find(|table| row.table == *table);
         let is_ours = || row.table == rows::META && metadata.contains(&row.key.as_str());
         if let Some(table) = table.or_else(|| is_ours().then_some(rows::META)) {
-            deletions.push(table, &row.key, None);
+            deletions.push(table, row.key.as_str(), None);
         }
     }
     let why = format!(
@@ -193,8 +194,9 @@ impl Task {
             definition: std::sync::Arc::new(definition),
             metadata_removal: MetadataRemoval::None,
             admission: Admission::New,
-            history: Vec::new(),
+            history: Vec::with_capacity(USUAL_MOMENTS),
             history_written: 0,
+            is_changed: false,
             is_dirty: true,
             is_stored: false,
         }

@@ -12,7 +12,7 @@
 use serde::Serialize;
 
 use crate::image::Images;
-use crate::step::Step;
+use crate::step::{Key, Step};
 use crate::task::Task;
 
 pub(crate) const TASK: &str = "task";
@@ -51,44 +51,46 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// Writes what changed of a task.
 pub(crate) fn write_task(task: &mut Task, text: &mut RowText, step: &mut Step) {
     let id = task.definition.id.clone();
+    let id = id.as_str();
     if !task.is_stored {
-        step.write(TASK, &id, text.of(&*task.definition));
+        step.write(TASK, id, text.of(&*task.definition));
         task.is_stored = true;
         task.is_dirty = true;
     }
     if task.is_dirty {
         task.state.volumes = task.volumes.iter().map(|v| v.state).collect();
-        step.write(TASK_STATE, &id, text.of(&task.state));
+        step.write(TASK_STATE, id, text.of(&task.state));
         task.is_dirty = false;
     }
     for container in &mut task.containers {
         if container.is_dirty {
-            step.write(CONTAINER, format_args!("{id}/{}", container.definition.name), text.of(&container.state));
+            step.write(CONTAINER, Key::Part(id, &container.definition.name), text.of(&container.state));
             container.is_dirty = false;
         }
     }
     for number in task.history_written..task.history.len() {
-        step.write(MOMENT, format_args!("{id}/{number:04}"), text.of(&*task.history[number]));
+        step.write(MOMENT, Key::Nth(id, number), text.of(&*task.history[number]));
     }
     task.history_written = task.history.len();
+    task.is_changed = false;
 }
 
 /// Deletes all rows of a task.
 pub(crate) fn delete_task(task: &Task, step: &mut Step) {
-    let id = &task.definition.id;
+    let id = task.definition.id.as_str();
     step.write(TASK, id, None);
     step.write(TASK_STATE, id, None);
     for container in &task.containers {
-        step.write(CONTAINER, format_args!("{id}/{}", container.name()), None);
+        step.write(CONTAINER, Key::Part(id, container.name()), None);
     }
     for number in 0..task.history_written {
-        step.write(MOMENT, format_args!("{id}/{number:04}"), None);
+        step.write(MOMENT, Key::Nth(id, number), None);
     }
 }
 
 /// Writes what changed of images.
 pub(crate) fn write_images(images: &mut Images, text: &mut RowText, step: &mut Step) {
     for id in std::mem::take(&mut images.changed) {
-        step.write(IMAGE, &id, images.records.get(&id).and_then(|record| text.of(record)));
+        step.write(IMAGE, id.as_str(), images.records.get(&id).and_then(|record| text.of(record)));
     }
 }

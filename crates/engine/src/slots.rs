@@ -68,6 +68,10 @@ impl Slots {
     }
 
     fn place(&self, id: EffectId) -> Option<usize> {
+        // Mostly it came just now, or went.
+        if self.waiting.back()?.id <= id || self.waiting.front()?.id > id {
+            return self.waiting.len().checked_sub(1).filter(|last| self.waiting[*last].id == id);
+        }
         self.waiting.binary_search_by_key(&id, |waiting| waiting.id).ok()
     }
 

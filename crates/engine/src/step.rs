@@ -1,6 +1,6 @@
 //! What handling one event yields, in the order in which it must happen.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use wire::ids::TaskId;
@@ -25,6 +25,23 @@ pub struct Step {
     pub answers: Vec<(u64, ImageAnswer)>,
 }
 
+/// So many entries of each kind keep their room: as many as some hundred events yield.
+const KEPT_ENTRIES: usize = 512;
+
+impl Step {
+    /// Empties it, but keeps its room for the next one.
+    pub fn clear(&mut self) {
+        self.writes.clear();
+        self.notes.clear();
+        self.notes.shrink_to(KEPT_ENTRIES);
+        self.effects.clear();
+        self.effects.shrink_to(KEPT_ENTRIES);
+        self.views.clear();
+        self.views.shrink_to(KEPT_ENTRIES);
+        self.answers.clear();
+    }
+}
+
 /// Rows to be written, in order; a later one goes before an earlier one of the same key. All their keys and values stand
 /// in one text, since a step has many and none lives longer than it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +59,36 @@ pub struct Row<'a> {
     pub value: Option<&'a str>,
 }
 
+/// A row's key within its table.
+#[derive(Debug, Clone, Copy)]
+pub enum Key<'a> {
+    Whole(&'a str),
+    /// Something of the first that has a name: `first/name`.
+    Part(&'a str, &'a str),
+    /// One of a list of the first's: `first/0001`.
+    Nth(&'a str, usize),
+}
+
+impl<'a> From<&'a str> for Key<'a> {
+    fn from(key: &'a str) -> Self {
+        Self::Whole(key)
+    }
+}
+
+impl Key<'_> {
+    fn write(self, text: &mut String) {
+        match self {
+            Self::Whole(key) => text.push_str(key),
+            Self::Part(of, name) => text.extend([of, "/", name]),
+            Self::Nth(of, number) => {
+                text.push_str(of);
+                // Writing to a text cannot fail.
+                let _ = write!(text, "/{number:04}");
+            }
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     table: &'static str,
@@ -51,14 +98,13 @@ struct Entry {
 }
 
 /// How much room for text is kept: enough for what some hundred events change.
-const KEPT: usize = 256 << 10;
+const KEPT: usize = 512 << 10;
 
 impl Rows {
     /// Appends a row; no value deletes it.
-    pub fn push(&mut self, table: &'static str, key: impl Display, value: Option<&str>) {
+    pub fn push<'a>(&mut self, table: &'static str, key: impl Into<Key<'a>>, value: Option<&str>) {
         let begin = self.text.len();
-        // Writing to a text cannot fail.
-        let _ = write!(self.text, "{key}");
+        key.into().write(&mut self.text);
         let key = (begin, self.text.len());
         let value = value.map(|value| {
             self.text.push_str(value);

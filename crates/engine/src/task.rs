@@ -45,6 +45,9 @@ pub struct Task {
     pub history: Vec<Arc<Moment>>,
     /// How many moments are written.
     pub(crate) history_written: usize,
+    /// Whether anything changed in this step, stored or not.
+    pub(crate) is_changed: bool,
+    /// Whether the state's row is to be written.
     pub(crate) is_dirty: bool,
     /// Whether the definition is written.
     pub(crate) is_stored: bool,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use engine::event::{ContainerAction, DockerEvent};
-use engine::{Effect, Engine, EngineConfig, Event, Mono, Now, Outcome, Rows, Step};
+use engine::{Effect, Engine, EngineConfig, Event, Mono, Now, Outcome, Step};
 use jiff::Timestamp;
 use wire::acs::{self, Inbound};
 use wire::docker::{ContainerInspect, ContainerState, ImageInspect};
@@ -30,8 +30,8 @@ struct World {
     busy: Duration,
     now: Duration,
     message: i64,
-    /// Room for rows, which the agent keeps too.
-    rows: Rows,
+    /// Room for the next step, which the agent keeps too.
+    step: Step,
 }
 
 impl World {
@@ -52,7 +52,7 @@ impl World {
             busy: Duration::ZERO,
             now: Duration::from_secs(1),
             message: 0,
-            rows: Rows::default(),
+            step: Step::default(),
         }
     }
 
@@ -77,7 +77,7 @@ impl World {
         let batch: Vec<Event> = self.events.drain(..self.events.len().min(BATCH)).collect();
         self.handled += batch.len();
         let begun = Instant::now();
-        let mut step = Step { writes: std::mem::take(&mut self.rows), ..Step::default() };
+        let mut step = std::mem::take(&mut self.step);
         for event in batch {
             self.now += Duration::from_micros(5);
             let wall = Timestamp::UNIX_EPOCH.saturating_add(self.now).unwrap_or_default();
@@ -85,13 +85,13 @@ impl World {
         }
         self.engine.close(&mut step);
         self.busy += begun.elapsed();
-        self.rows = step.writes;
-        self.rows.clear();
-        for (id, effect) in step.effects {
+        for (id, effect) in step.effects.drain(..) {
             let (outcome, then) = self.answer(effect);
             self.events.extend(outcome.map(|outcome| Event::Done { id, outcome }));
             self.events.extend(then);
         }
+        step.clear();
+        self.step = step;
     }
 
     /// An effect's answer, and what follows it.

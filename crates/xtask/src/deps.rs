@@ -24,7 +24,7 @@ const DRAWN: &[(&str, &[&str])] = &[
 
 /// The crates without effects, and all that they may use of others' in what is shipped.
 const PURE: &[&str] = &["wire", "engine", "plane"];
-const PURE_MAY_USE: &[&str] = &["serde", "serde_json", "jiff", "thiserror"];
+const PURE_MAY_USE: &[&str] = &["indexmap", "serde", "serde_json", "jiff", "thiserror"];
 
 pub(crate) fn run() -> Result<()> {
     let output = cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]).output()?;

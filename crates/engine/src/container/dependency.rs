@@ -155,7 +155,8 @@ mod tests {
         let on = Dependency { container: "db".into(), condition: DependencyCondition::Healthy };
         let app = Definition { name: "app".into(), depends_on: vec![on], ..Definition::default() };
         let started = Timestamp::from_second(1_000_000).unwrap();
-        let mut task = Task::new(TaskDefinition { containers: vec![db, app], ..TaskDefinition::default() }, started);
+        let mut task =
+            Task::new(TaskDefinition { containers: vec![db.into(), app.into()], ..TaskDefinition::default() }, started);
         for container in &mut task.containers {
             container.state.desired = ContainerStatus::Running;
         }

@@ -10,6 +10,7 @@ use wire::ids::{Digest, DockerId, ImageId};
 use crate::effect::Protocol;
 use crate::rows::is_default;
 use crate::status::{ContainerStatus, HealthStatus};
+use crate::stored_time;
 
 /// The stored state of a container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -46,12 +47,12 @@ pub struct State {
     /// What the Engine bound.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bindings: Vec<PortBinding>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
     /// The first start; restarts keep it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "RestartTracker::is_unused")]
     pub restarts: RestartTracker,
@@ -134,7 +135,7 @@ pub struct PortBinding {
 #[serde(default)]
 pub struct RestartTracker {
     pub count: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub last_at: Option<Timestamp>,
 }
 

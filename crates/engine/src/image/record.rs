@@ -8,6 +8,7 @@ use wire::ids::{ImageId, TaskId};
 
 use super::cleanup::Cleanup;
 use super::fetch::{FetchKey, ImageFacts, Pull, Resolution};
+use crate::stored_time;
 
 /// One image as the agent knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +19,9 @@ pub struct ImageRecord {
     /// Names that were given to other images since; their digests may still refer to this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub moved_names: BTreeSet<String>,
+    #[serde(with = "stored_time")]
     pub pulled_at: Timestamp,
+    #[serde(with = "stored_time")]
     pub last_used_at: Timestamp,
     pub is_pull_complete: bool,
     #[serde(default)]

@@ -69,7 +69,7 @@ pub(super) fn migrate(
         ipc_mode: row.ipc_mode.clone(),
         cpu: row.cpu.max(0.0),
         memory_mib: u64::try_from(row.memory).unwrap_or_default(),
-        containers: definitions,
+        containers: definitions.into_iter().map(Arc::new).collect(),
         volumes,
         cgroup,
         associations: row.associations.clone(),

@@ -9,6 +9,8 @@ mod ordering;
 mod support;
 mod volume;
 
+use std::sync::Arc;
+
 use wire::acs;
 use wire::ids::{CredentialsId, ImageRef, TaskArn};
 
@@ -113,7 +115,7 @@ fn read(task: acs::Task, arn: &TaskArn, config: &EngineConfig, rng: &mut Rng) ->
         ipc_mode: task.ipc_mode,
         cpu,
         memory_mib,
-        containers,
+        containers: containers.into_iter().map(Arc::new).collect(),
         volumes,
         cgroup,
         associations: task.associations,

@@ -1,5 +1,7 @@
 //! What a payload asks of a task, parsed once.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use wire::acs::Association;
 use wire::ids::{CredentialsId, TaskArn, TaskId};
@@ -74,7 +76,7 @@ pub struct TaskDefinition {
     #[serde(skip_serializing_if = "is_default")]
     pub memory_mib: u64,
     #[serde(skip_serializing_if = "is_default")]
-    pub containers: Vec<Definition>,
+    pub containers: Vec<Arc<Definition>>,
     #[serde(skip_serializing_if = "is_default")]
     pub volumes: Vec<VolumeDefinition>,
     /// Limits of the task as a whole; `None` where those are switched off.

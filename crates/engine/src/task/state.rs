@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::outbox::Report;
 use crate::rows::is_default;
 use crate::status::TaskStatus;
+use crate::stored_time;
 use crate::task::cgroup::CgroupState;
 use crate::task::volume::VolumeState;
 use crate::time::Mono;
@@ -25,13 +26,13 @@ pub struct TaskState {
     #[serde(skip_serializing_if = "is_default")]
     pub told: TaskStatus,
     /// When `known` was reached.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub known_since: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub pull_started_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub pull_stopped_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub execution_stopped_at: Option<Timestamp>,
     /// Why the task as a whole stopped; the first one stays.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +52,7 @@ pub struct TaskState {
     #[serde(skip_serializing_if = "is_default")]
     pub has_stopped_revenant: bool,
     /// When the task was accepted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_time::option", skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Timestamp>,
 }
 

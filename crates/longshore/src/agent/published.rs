@@ -142,8 +142,9 @@ impl Published {
         self.0.way_in.send_replace(view);
     }
 
-    pub(crate) fn set_tasks(&self, changes: Vec<(TaskId, Option<Arc<Task>>)>) {
-        if changes.is_empty() {
+    pub(crate) fn set_tasks(&self, changes: impl IntoIterator<Item = (TaskId, Option<Arc<Task>>)>) {
+        let mut changes = changes.into_iter().peekable();
+        if changes.peek().is_none() {
             return;
         }
         let mut tasks = self.0.tasks.write().unwrap_or_else(PoisonError::into_inner);

@@ -37,7 +37,7 @@ pub(super) async fn drive(
     let now = || Now { mono: Mono(began.elapsed()), wall: Timestamp::now() };
     let mut next = Some(Event::Start);
     let mut is_ending = false;
-    let mut rows = Rows::default();
+    let mut step = Step::default();
     loop {
         let event = match next.take() {
             Some(event) => Some(event),
@@ -55,7 +55,6 @@ pub(super) async fn drive(
                 }
             }
         };
-        let mut step = Step { writes: std::mem::take(&mut rows), ..Step::default() };
         let more = std::iter::from_fn(|| facts.try_recv().ok());
         for event in event.into_iter().chain(more).take(BATCH) {
             engine.take(now(), event, &mut step);
@@ -66,9 +65,7 @@ pub(super) async fn drive(
         }
         engine.close(&mut step);
         ledger.commit(&step.writes).await;
-        rows = step.writes;
-        rows.clear();
-        step.effects = ledger.let_out(std::mem::take(&mut step.effects));
+        let effects = ledger.let_out(step.effects.drain(..));
         for note in &step.notes {
             log(note);
             published.tell(Timestamp::now(), note);
@@ -76,18 +73,19 @@ pub(super) async fn drive(
                 metrics.observe(now().mono, note);
             }
         }
-        published.set_tasks(step.views);
+        published.set_tasks(step.views.drain(..));
         let view = engine.instance_view();
         if let Some(metrics) = &metrics {
             metrics.observe_instance(&view);
         }
         published.set_instance(view);
-        published.desk().answer(step.answers);
-        if let Some(report) = act(&performer, step.effects) {
+        published.desk().answer(std::mem::take(&mut step.answers));
+        if let Some(report) = act(&performer, effects) {
             published.desk().close();
             let _ = tokio::time::timeout(FAREWELL, ledger.close()).await;
             return report;
         }
+        step.clear();
     }
 }
 
@@ -161,7 +159,7 @@ impl Ledger {
 
     /// The effects that may start now. While rows are owed, what would be lost by a crash waits: what is made, what is
     /// reported, and what acknowledges; to look, to stop and to remove goes on.
-    fn let_out(&mut self, effects: Vec<(EffectId, Effect)>) -> Vec<(EffectId, Effect)> {
+    fn let_out(&mut self, effects: impl IntoIterator<Item = (EffectId, Effect)>) -> Vec<(EffectId, Effect)> {
         if self.owed.is_empty() {
             let mut all = std::mem::take(&mut self.held);
             all.extend(effects);

@@ -1,7 +1,6 @@
 //! What keeps an image where it is. Reads only; this is the table of the documentation.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,10 +9,10 @@ use wire::ids::TaskId;
 
 use super::{Cleanup, FullName, Subject};
 use crate::config::ImageCleanup;
+use crate::engine::Tasks;
 use crate::image::name::{digest_of, repository};
 use crate::image::{ImageRecord, Images};
 use crate::status::TaskStatus;
-use crate::task::Task;
 use crate::time::Now;
 
 /// Names, repositories and digests that tasks need or are fetching. A container needs its image from the task's
@@ -26,7 +25,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn new(tasks: &BTreeMap<TaskId, Arc<Task>>, images: &Images) -> Self {
+    pub(super) fn new(tasks: &Tasks, images: &Images) -> Self {
         let mut wanted = Self::default();
         let alive = tasks.values().filter(|task| task.state.known < TaskStatus::Stopped);
         for container in alive.flat_map(|task| &task.containers).filter(|container| !container.is_stopped()) {

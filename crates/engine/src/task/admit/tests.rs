@@ -26,7 +26,7 @@ fn admitted(members: Value) -> Result<TaskDefinition, Rejection> {
 fn container(members: Value) -> Result<Definition, Rejection> {
     let mut c = json!({"name": "web", "image": "shop:7"});
     c.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-    admitted(json!({"containers": [c]})).map(|mut task| task.containers.remove(0))
+    admitted(json!({"containers": [c]})).map(|task| (*task.containers[0]).clone())
 }
 
 fn unreadable(rejected: Result<impl std::fmt::Debug, Rejection>) -> String {

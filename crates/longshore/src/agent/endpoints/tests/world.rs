@@ -79,7 +79,7 @@ impl World {
 
     pub(super) async fn with_ecs(tasks: &[Arc<Task>], ecs: Option<Ecs>) -> Self {
         let published = Published::new();
-        published.set_tasks(tasks.iter().map(|task| (task.id().clone(), Some(Arc::clone(task)))).collect());
+        published.set_tasks(tasks.iter().map(|task| (task.id().clone(), Some(Arc::clone(task)))));
         published.set_instance(InstanceView {
             instance: Some(INSTANCE.into()),
             cluster: "lab".to_owned(),
