@@ -256,7 +256,7 @@ impl Default for EngineConfig {
                 cleanup_jitter: Duration::ZERO,
             },
             parallel_launches: 8,
-            parallel_stops: 32,
+            parallel_stops: 16,
             parallel_submissions: 10,
             dynamic_host_ports: (49153, 65535),
             is_ipv6_binding_excluded: true,

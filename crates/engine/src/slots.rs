@@ -10,11 +10,11 @@ use crate::time::{Mono, Now};
 
 /// How long an effect counts against the limit: a few stuck calls hold back nobody.
 const LEASE: Duration = Duration::from_secs(5);
-/// Containers that take their time to end cost the Engine nothing. When none has ended for so long, all that wait
-/// for their signal get it.
-const NO_END: Duration = Duration::from_millis(500);
-/// No container waits longer than this for its signal.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Containers that take their time to end cost the Engine nothing. When none has ended for so long, as many more as
+/// are out get their signal.
+const NO_END: Duration = Duration::from_secs(1);
+/// After so long a wait for the signal it is the same, though some end.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// What kind of effect waits for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +130,11 @@ impl Core {
             }
         }
         if is_stop && let Some(since) = self.stops.waiting_since() {
-            self.set(Timer::Stops, (since + LONGEST_WAIT).min(now.mono + NO_END));
+            let overdue = since + LONG_WAIT;
+            // Past that only the timer tells how long ago the last were let go.
+            if overdue > now.mono {
+                self.set(Timer::Stops, overdue.min(now.mono + NO_END));
+            }
         }
     }
 
@@ -140,12 +144,18 @@ impl Core {
         self.fill_slots(step, now, turn);
     }
 
-    /// No container ended for a while, or one has waited long enough: all get their signal.
+    /// No container ended for a while, or one has waited long. Never all at once: a hundred ends at the same moment take
+    /// longer than in turns, and Docker Engines before 23 can hang over them.
     pub(crate) fn let_stops_go(&mut self, step: &mut Step, now: Now) {
-        while let Some(Waiting { id, effect, .. }) = self.stops.waiting.pop_front() {
+        self.clear(&Timer::Stops);
+        for _ in 0..self.stops.running.len().max(self.stops.limit) {
+            let Some(Waiting { id, effect, .. }) = self.stops.waiting.pop_front() else { break };
             self.let_go(step, now, Turn::Stop, id, effect);
         }
         self.wait_on(Turn::Stop);
+        if !self.stops.waiting.is_empty() {
+            self.set(Timer::Stops, now.mono + NO_END);
+        }
     }
 
     fn slots(&mut self, turn: Turn) -> &mut Slots {
@@ -255,22 +265,32 @@ mod tests {
     #[test]
     fn containers_that_take_their_time_hold_back_no_signal() {
         let mut line = Line::new();
-        let ids: Vec<EffectId> = (0..6).map(|_| line.ask(Turn::Stop).0).collect();
-        assert_eq!(line.pass(300), []);
+        let ids: Vec<EffectId> = (0..20).map(|_| line.ask(Turn::Stop).0).collect();
+        assert_eq!(line.pass(600), []);
         assert_eq!(line.answer(ids[0]), [ids[2]]);
-        assert_eq!(line.pass(499), []);
-        assert_eq!(line.pass(1), ids[3..]);
+        assert_eq!(line.pass(999), []);
+        // None ends: twice as many are out after each second.
+        assert_eq!(line.pass(1), ids[3..5]);
+        assert_eq!(line.pass(999), []);
+        assert_eq!(line.pass(1), ids[5..9]);
+        assert_eq!(line.pass(1000), ids[9..17]);
+        assert_eq!(line.pass(1000), ids[17..]);
+        assert!(!line.core.has_timer(&Timer::Stops));
     }
 
     #[test]
-    fn no_stop_waits_for_more_than_five_seconds() {
+    fn a_stop_that_has_waited_for_ten_seconds_goes_though_others_end() {
         let mut line = Line::new();
         let ids: Vec<EffectId> = (0..40).map(|_| line.ask(Turn::Stop).0).collect();
         for (number, id) in ids.iter().enumerate().take(16) {
-            assert_eq!(line.pass(300), []);
+            assert_eq!(line.pass(600), []);
             assert_eq!(line.answer(*id), [ids[number + 2]]);
         }
-        assert_eq!(line.pass(200), ids[18..]);
+        assert_eq!(line.pass(400), ids[18..20]);
+        // Nor are they all let go now.
+        assert_eq!(line.pass(500), []);
+        assert_eq!(line.answer(ids[16]), []);
+        assert_eq!(line.pass(500), ids[20..23]);
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Drop for Bench {
         // The agent must not see its containers vanish; it is about to be dropped anyway.
         drop(self.agent.stop(crate::agent::Signal::Kill));
         for id in self.all_containers().unwrap_or_default() {
-            drop(self.engine.remove(&id));
+            drop(self.engine.clear(&id));
         }
     }
 }

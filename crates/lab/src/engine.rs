@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -140,6 +140,24 @@ impl Engine {
     /// The Engine cannot be reached.
     pub fn remove(&self, id: &str) -> Result<()> {
         self.request("DELETE", &format!("/containers/{id}?force=1&v=1"), &[], &[]).map(drop)
+    }
+
+    /// Removes a container that an agent left which was killed, and the cgroup of its task with the last of them.
+    ///
+    /// # Errors
+    /// The Engine cannot be reached.
+    pub fn clear(&self, id: &str) -> Result<()> {
+        let parent = self.inspect(id).map(|found| found["HostConfig"]["CgroupParent"].clone()).unwrap_or_default();
+        self.remove(id)?;
+        if let Some(group) = parent.as_str().and_then(|parent| parent.strip_prefix("/ecs/")) {
+            // One folder in each hierarchy of v1, or the one of v2; the kernel refuses those that are in use.
+            let root = Path::new("/sys/fs/cgroup");
+            let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+            for hierarchy in hierarchies.chain([root.to_owned()]) {
+                drop(std::fs::remove_dir(hierarchy.join("ecs").join(group)));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the image is there.

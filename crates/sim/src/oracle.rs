@@ -210,6 +210,9 @@ pub(crate) fn check_start(world: &mut World, owner: &Owner) -> Result<(), String
     Ok(())
 }
 
+/// A stop in line goes after ten seconds, or with those that are twice as many after each second more.
+const LONGEST_IN_LINE: Duration = Duration::from_secs(20);
+
 /// Nothing waits for what is not pending.
 pub(crate) fn after_step(world: &World) -> Result<(), String> {
     let Some(engine) = &world.engine else { return Ok(()) };
@@ -219,7 +222,7 @@ pub(crate) fn after_step(world: &World) -> Result<(), String> {
     }
     if let Some(since) = engine.core().stops.waiting_since()
         && Mono(world.now.saturating_sub(world.life_began)) - since
-            > Duration::from_secs(5) + Duration::from_millis(SLOWEST_COMMIT)
+            > LONGEST_IN_LINE + Duration::from_millis(SLOWEST_COMMIT)
     {
         return Err(format!("a stop waits for a slot since {since:?}"));
     }

@@ -24,7 +24,7 @@ mod tasks;
 mod write_deadline;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ pub(crate) struct Parallel {
     pub pulls: usize,
     /// `LONGSHORE_PARALLEL_LAUNCHES`: creates and starts; two a core by default, since more only makes each slower.
     pub launches: usize,
-    /// `LONGSHORE_PARALLEL_STOPS`; sixteen a core by default: more that end at once take longer in all.
+    /// `LONGSHORE_PARALLEL_STOPS`; eight a core by default: more that end at once take longer in all.
     pub stops: usize,
 }
 
@@ -27,7 +27,7 @@ impl Parallel {
         Self {
             pulls: limit("LONGSHORE_PARALLEL_PULLS").unwrap_or(2 * cores),
             launches: limit("LONGSHORE_PARALLEL_LAUNCHES").unwrap_or(2 * cores),
-            stops: limit("LONGSHORE_PARALLEL_STOPS").unwrap_or(16 * cores),
+            stops: limit("LONGSHORE_PARALLEL_STOPS").unwrap_or(8 * cores),
         }
     }
 }

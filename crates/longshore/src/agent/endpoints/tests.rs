@@ -7,4 +7,4 @@ mod floods;
 mod introspection;
 mod metadata;
 mod metadata_file;
-mod world;
+pub(in crate::agent) mod world;

@@ -4,10 +4,12 @@
 use jiff::{SignedDuration, Timestamp};
 use wire::docker::{BlkioEntry, BlkioStats, CpuStats, CpuUsage, NetworkStats, Stats};
 
-use super::queue::{Entry, Queue};
+use super::queue::{Entry, Queue, Scale};
 use super::restarts::{add_to_reading, add_to_rest, kept};
-use super::track::Snapshot;
-use host::stats::Reading;
+use super::track::{Snapshot, Track};
+use crate::agent::endpoints::tests::world::{DOCKER_ID, task};
+use host::cgroup::CgroupVersion;
+use host::stats::{Reading, Roots, Scratch, SystemCpu};
 
 /// After so many seconds: so much CPU time, memory and traffic.
 fn snapshot(second: i64, cpu_milliseconds: u64, memory_mib: u64, rx: u64) -> Snapshot {
@@ -129,4 +131,40 @@ fn counters_go_on_over_a_restart() {
     assert_eq!(list, [(0, "read", 4096), (0, "write", 2), (1, "read", 10)], "earlier ones first");
     assert_eq!(stats.blkio_stats.io_queue_recursive.unwrap()[0].value, 10, "what waits is no count");
     assert!(stats.memory_stats.stats.is_empty());
+}
+
+#[test]
+fn docker_is_not_asked_about_a_container_that_just_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let roots = Roots {
+        cgroup: directory.path().join("cgroup"),
+        proc: directory.path().join("proc"),
+        version: CgroupVersion::V2,
+    };
+    let group = roots.cgroup.join(format!("system.slice/docker-{DOCKER_ID}.scope"));
+    let appear = || {
+        std::fs::create_dir_all(&group).unwrap();
+        for file in ["cgroup.procs", "cpu.stat", "memory.current", "memory.stat", "io.stat"] {
+            std::fs::write(group.join(file), "77\n").unwrap();
+        }
+    };
+    let task = task(serde_json::json!({}), serde_json::json!({}), serde_json::json!({"network": {"mode": "host"}}));
+    let container = task.container("main").unwrap();
+    let id = container.state.docker_id.clone().unwrap();
+    let mut track = Track::new(&id, container);
+    let scale = Scale { cpus: 2, machine_memory: 1 << 30 };
+    let mut read = || {
+        let system = SystemCpu::default();
+        track.read(&roots, &mut Scratch::default(), system, &scale, Timestamp::UNIX_EPOCH)
+    };
+    assert!(!read(), "never seen: only Docker can tell where it is");
+    appear();
+    assert!(read());
+    // An open file of a cgroup that is gone has nothing to read.
+    std::fs::write(group.join("memory.current"), "").unwrap();
+    std::fs::remove_dir_all(&group).unwrap();
+    assert!((0..11).all(|_| read()), "it ends, and Docker will say so");
+    assert!(!read(), "it goes on elsewhere");
+    appear();
+    assert!(read());
 }

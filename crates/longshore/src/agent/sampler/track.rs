@@ -12,6 +12,10 @@ use super::queue::{Entry, Queue, Scale};
 use super::restarts::{add_to_reading, add_to_rest, block_bytes, kept};
 use super::{Sample, has_own_network};
 
+/// So many looks after its files vanished Docker is asked, not before: they mostly are those of a container that ends, and
+/// a Docker Engine that is busy with many ends has better things to do.
+const QUIET_LOOKS: u32 = 10;
+
 /// After this many looks in vain Docker is asked for the figures themselves.
 const MOST_SEARCHES: u32 = 2;
 
@@ -22,6 +26,8 @@ pub(super) struct Track {
     source: Option<Reader>,
     has_own_network: bool,
     searches: u32,
+    /// Looks still to come before Docker is asked.
+    quiet: u32,
     last: Option<Snapshot>,
     previous: Option<Snapshot>,
     pub(super) queue: Queue,
@@ -53,6 +59,7 @@ impl Track {
             source: None,
             has_own_network: has_own_network(container),
             searches: 0,
+            quiet: 0,
             last: None,
             previous: None,
             queue: Queue::default(),
@@ -90,13 +97,14 @@ impl Track {
         self.restarts = Some(container.state.restarts.count);
         self.source = None;
         self.searches = 0;
+        self.quiet = 0;
         // A life that nobody sampled adds nothing to those before it.
         let earlier = Box::new(kept(&self.latest.take()?.stats));
         self.earlier = Some(earlier.clone());
         Some(earlier)
     }
 
-    /// Takes a sample from the kernel's files; false when they are not to be had.
+    /// Takes a sample from the kernel's files; false when Docker is to be asked instead.
     pub(super) fn read(
         &mut self,
         roots: &Roots,
@@ -105,14 +113,17 @@ impl Track {
         scale: &Scale,
         now: Timestamp,
     ) -> bool {
-        if self.source.is_none() && self.wants_place() {
+        let is_quiet = self.quiet > 0;
+        self.quiet = self.quiet.saturating_sub(1);
+        if self.source.is_none() && (is_quiet || self.wants_place()) {
             self.source = Reader::of_container(roots, self.id.as_str(), self.has_own_network).ok();
-            self.searches += u32::from(self.source.is_none());
+            self.searches += u32::from(self.source.is_none() && !is_quiet);
         }
-        let Some(source) = &self.source else { return false };
+        let Some(source) = &self.source else { return is_quiet };
         let Ok(mut reading) = source.read(scratch) else {
-            self.source = None;
-            return false;
+            (self.source, self.searches) = (None, 0);
+            self.quiet = QUIET_LOOKS;
+            return true;
         };
         let mut cpu = CpuStats {
             cpu_usage: std::mem::take(&mut reading.cpu),

@@ -114,7 +114,7 @@ impl Drop for Home {
             let names = mounts.as_array().into_iter().flatten().filter_map(|mount| mount["Name"].as_str());
             // Drawn by the agent for its task; a shared volume has a name of its own.
             volumes.extend(names.filter(|name| name.starts_with("ecs-")).map(str::to_owned));
-            drop(self.engine.remove(&id));
+            drop(self.engine.clear(&id));
         }
         for volume in volumes {
             drop(self.engine.call("DELETE", &format!("/volumes/{volume}"), &Value::Null));

@@ -23,11 +23,11 @@ use crate::agent::vault::Vault;
 use crate::config::Config;
 
 pub(super) const ARN: &str = "arn:aws:ecs:us-west-2:123456789012:task/lab/0123456789abcdef0123456789abcdef";
-pub(super) const DOCKER_ID: &str = "5d1c9e0000000000000000000000000000000000000000000000000000000001";
+pub(in crate::agent) const DOCKER_ID: &str = "5d1c9e0000000000000000000000000000000000000000000000000000000001";
 pub(super) const INSTANCE: &str = "arn:aws:ecs:us-west-2:123456789012:container-instance/lab/77";
 
 /// A task of one running container `main`, with these members changed, and with what Docker knows of it.
-pub(super) fn task(members: Value, container: Value, state: Value) -> Arc<Task> {
+pub(in crate::agent) fn task(members: Value, container: Value, state: Value) -> Arc<Task> {
     let config = EngineConfig::default();
     let mut main = json!({"name": "main", "image": "busybox:1", "cpu": 10, "memory": 32, "essential": true,
         "portMappings": [{"containerPort": 80, "hostPort": 0, "protocol": "tcp"}],
