@@ -2,7 +2,6 @@
 //! one bad row costs its own task only.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -15,7 +14,9 @@ use crate::rows;
 use crate::status::TaskStatus;
 use crate::step::{Rows, StoredRow};
 use crate::task::history::USUAL_MOMENTS;
-use crate::task::{Admission, Cgroup, MetadataRemoval, Moment, Task, TaskDefinition, TaskState, Volume, VolumeState};
+use crate::task::{
+    Admission, Cgroup, MetadataRemoval, Moment, Task, TaskDefinition, TaskState, Volume, VolumeState, shared,
+};
 use crate::time::Mono;
 
 /// State that was made on another EC2 instance: a machine that was started from the image of an old one.
@@ -135,7 +136,7 @@ fn rebuild(
     }
     task.state = state;
     task.history_written = history.len();
-    task.history = history.into_iter().map(Arc::new).collect();
+    task.history = shared(history);
     task.is_stored = true;
     task.is_dirty = false;
     for container in &mut task.containers {

@@ -22,6 +22,13 @@ use wire::ids::{TaskArn, TaskId};
 use crate::container::Container;
 use crate::status::TaskStatus;
 
+/// Each shared. Collected in place, as the compiler does it, they would keep the room of the whole values.
+pub(crate) fn shared<T>(values: Vec<T>) -> Vec<Arc<T>> {
+    let mut all = Vec::with_capacity(values.len());
+    all.extend(values.into_iter().map(Arc::new));
+    all
+}
+
 /// How far the removal of the containers' metadata files is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetadataRemoval {

@@ -9,7 +9,7 @@ use wire::rows::{self, ContainerRow, ContainerType, Metadata, StatusWord};
 
 use super::{MigrateError, cgroup, container, volume};
 use crate::status::{ContainerStatus, TaskStatus};
-use crate::task::{Moment, NetworkMode, Task, TaskDefinition, TaskState, VolumeState};
+use crate::task::{Moment, NetworkMode, Task, TaskDefinition, TaskState, VolumeState, shared};
 use crate::text;
 
 /// The task's containers in order, each as its own row has it; the copy within the task is older, and stands in
@@ -69,7 +69,7 @@ pub(super) fn migrate(
         ipc_mode: row.ipc_mode.clone(),
         cpu: row.cpu.max(0.0),
         memory_mib: u64::try_from(row.memory).unwrap_or_default(),
-        containers: definitions.into_iter().map(Arc::new).collect(),
+        containers: shared(definitions),
         volumes,
         cgroup,
         associations: row.associations.clone(),

@@ -9,13 +9,11 @@ mod ordering;
 mod support;
 mod volume;
 
-use std::sync::Arc;
-
 use wire::acs;
 use wire::ids::{CredentialsId, ImageRef, TaskArn};
 
 use super::cgroup::define as define_cgroup;
-use super::{NetworkMode, TaskDefinition};
+use super::{NetworkMode, TaskDefinition, shared};
 use crate::config::EngineConfig;
 use crate::container::{Definition, Kind};
 use crate::rng::Rng;
@@ -115,7 +113,7 @@ fn read(task: acs::Task, arn: &TaskArn, config: &EngineConfig, rng: &mut Rng) ->
         ipc_mode: task.ipc_mode,
         cpu,
         memory_mib,
-        containers: containers.into_iter().map(Arc::new).collect(),
+        containers: shared(containers),
         volumes,
         cgroup,
         associations: task.associations,
