@@ -173,6 +173,14 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Where Docker puts a container with this `CgroupParent`, below the root of each hierarchy.
+pub(crate) fn of_container(parent: &str, id: &str) -> Option<PathBuf> {
+    Some(match Group::parse(parent).ok()? {
+        Group::Path(path) => path.join(id),
+        Group::Slice(name) => slice::path(name).join(format!("docker-{id}.scope")),
+    })
+}
+
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CgroupError {
     let path = path.to_owned();
     move |source| CgroupError::Io { what, path, source }

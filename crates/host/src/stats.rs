@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use wire::docker::{BlkioEntry, CpuUsage, NetworkStats, ThrottlingData};
 
-use crate::cgroup::{CgroupVersion, cgroup_version};
+use crate::cgroup::{self, CgroupVersion, cgroup_version};
 
 pub use system::{SystemClock, SystemCpu};
 
@@ -99,17 +99,18 @@ enum Groups {
 }
 
 impl Reader {
-    /// Finds a container by its id where Docker's cgroup drivers put it.
+    /// Finds a container by its id where Docker's cgroup drivers put it, with this `CgroupParent` or without.
     ///
     /// # Errors
     /// It is not there, has no process, or its files cannot be read.
-    pub fn of_container(roots: &Roots, id: &str, has_own_network: bool) -> io::Result<Self> {
+    pub fn of_container(roots: &Roots, id: &str, parent: Option<&str>, has_own_network: bool) -> io::Result<Self> {
         let base = match roots.version {
             CgroupVersion::V1 => roots.cgroup.join("memory"),
             CgroupVersion::V2 => roots.cgroup.clone(),
         };
-        let candidates = [format!("docker/{id}"), format!("system.slice/docker-{id}.scope")];
-        let path = candidates.into_iter().find(|path| base.join(path).is_dir()).ok_or(io::ErrorKind::NotFound)?;
+        let usual = [format!("docker/{id}"), format!("system.slice/docker-{id}.scope")].map(PathBuf::from);
+        let own = parent.and_then(|parent| cgroup::of_container(parent, id));
+        let path = own.into_iter().chain(usual).find(|path| base.join(path).is_dir()).ok_or(io::ErrorKind::NotFound)?;
         let processes = std::fs::read_to_string(base.join(&path).join("cgroup.procs"))?;
         let pid = processes.lines().find_map(|line| line.parse().ok()).ok_or(io::ErrorKind::NotFound)?;
         let groups = match roots.version {
@@ -128,7 +129,7 @@ impl Reader {
         let path_of = |controller: &str| {
             text.lines().find_map(|line| {
                 let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-                controllers.split(',').any(|c| c == controller).then(|| path.trim_start_matches('/').to_owned())
+                controllers.split(',').any(|c| c == controller).then(|| PathBuf::from(path.trim_start_matches('/')))
             })
         };
         let groups = match roots.version {

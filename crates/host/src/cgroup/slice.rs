@@ -19,17 +19,19 @@ use super::{CgroupError, CgroupVersion, Cpu, Limits, remove_tree};
 /// Quotas are whole percents of a processor, rounded up (spec 20 §11.4).
 const QUOTA_STEP: u64 = 10_000;
 
-/// The folder of `a-b.slice`: each dash is a level (spec 20 §11.4).
-fn folder(mount: &Path, version: CgroupVersion, name: &str) -> PathBuf {
+/// Where `a-b.slice` is below the root of a hierarchy: each dash is a level (spec 20 §11.4).
+pub(super) fn path(name: &str) -> PathBuf {
     let stem = name.strip_suffix(".slice").unwrap_or(name);
     let ends = stem.match_indices('-').map(|(at, _)| at).chain([stem.len()]);
-    let mut folder = match version {
+    ends.map(|end| format!("{}.slice", &stem[..end])).collect()
+}
+
+fn folder(mount: &Path, version: CgroupVersion, name: &str) -> PathBuf {
+    match version {
         // systemd's own tree has every unit; those of controllers only have units with limits.
-        CgroupVersion::V1 => mount.join("systemd"),
-        CgroupVersion::V2 => mount.to_owned(),
-    };
-    folder.extend(ends.map(|end| format!("{}.slice", &stem[..end])));
-    folder
+        CgroupVersion::V1 => mount.join("systemd").join(path(name)),
+        CgroupVersion::V2 => mount.join(path(name)),
+    }
 }
 
 /// Whether systemd answers.

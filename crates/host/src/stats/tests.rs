@@ -52,7 +52,7 @@ fn a_container_of_v1_is_found_by_id_and_by_process() {
         write(root, path, text);
     }
     let roots = roots(root, CgroupVersion::V1);
-    let reader = Reader::of_container(&roots, "c1", true).unwrap();
+    let reader = Reader::of_container(&roots, "c1", None, true).unwrap();
     let reading = reader.read(&mut Scratch::default()).unwrap();
     assert_eq!(reading.cpu.total_usage, 300);
     assert_eq!(reading.cpu.percpu_usage, [100, 200]);
@@ -74,7 +74,7 @@ fn a_container_of_v1_is_found_by_id_and_by_process() {
 
     let by_process = Reader::of_process(&roots, 77, false).unwrap().read(&mut Scratch::default()).unwrap();
     assert_eq!((by_process.cpu, by_process.network), (reading.cpu, None));
-    assert!(Reader::of_container(&roots, "c2", true).is_err());
+    assert!(Reader::of_container(&roots, "c2", None, true).is_err());
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_container_of_v2_is_found_below_a_slice() {
         write(root, &format!("{base}/{file}"), text);
     }
     write(root, "proc/77/net/dev", NET);
-    let reader = Reader::of_container(&roots(root, CgroupVersion::V2), "c1", true).unwrap();
+    let reader = Reader::of_container(&roots(root, CgroupVersion::V2), "c1", None, true).unwrap();
     let reading = reader.read(&mut Scratch::default()).unwrap();
     assert_eq!((reading.cpu.total_usage, reading.cpu.usage_in_kernelmode), (30_000, 10_000));
     assert_eq!((reading.memory, reading.reclaimable), (5000, 30));
@@ -119,6 +119,25 @@ fn this_machine_has_a_clock() {
     let mut clock = SystemClock::open(&Roots::detect().proc).unwrap();
     let cpu = clock.read().unwrap();
     assert!(cpu.online >= 1 && cpu.usage > 0);
+}
+
+#[test]
+fn a_container_of_a_task_is_found_below_the_cgroup_of_its_task() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let roots = roots(root, CgroupVersion::V2);
+    for (parent, base) in [
+        ("/ecs/0123", "cgroup/ecs/0123/c1"),
+        ("ecstasks-0123.slice", "cgroup/ecstasks.slice/ecstasks-0123.slice/docker-c1.scope"),
+    ] {
+        assert!(Reader::of_container(&roots, "c1", Some(parent), false).is_err());
+        for file in ["cgroup.procs", "cpu.stat", "memory.current", "memory.stat"] {
+            write(root, &format!("{base}/{file}"), "77\n");
+        }
+        let reader = Reader::of_container(&roots, "c1", Some(parent), false).unwrap();
+        assert_eq!(reader.read(&mut Scratch::default()).unwrap().memory, 77);
+    }
+    assert!(Reader::of_container(&roots, "c1", Some("/../0123"), false).is_err());
 }
 
 #[test]

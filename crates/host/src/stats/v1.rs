@@ -41,7 +41,7 @@ pub(super) struct Groups {
 
 impl Groups {
     /// `path_of` has the group's path in a controller's hierarchy.
-    pub(super) fn open(root: &Path, path_of: impl Fn(&str) -> Option<String>) -> io::Result<Self> {
+    pub(super) fn open(root: &Path, path_of: impl Fn(&str) -> Option<PathBuf>) -> io::Result<Self> {
         let directory = |controller: &str| path_of(controller).map(|path| root.join(controller).join(path));
         let accounting = directory("cpuacct").ok_or(io::ErrorKind::NotFound)?;
         let memory = directory("memory").ok_or(io::ErrorKind::NotFound)?;

@@ -161,13 +161,20 @@ impl Samples {
     }
 
     /// The last sample. A running container that was not seen yet is read at once.
-    pub(crate) fn of(&self, container: &Container) -> Sampled {
+    pub(crate) fn of(&self, task: &Task, container: &Container) -> Sampled {
         let Some(id) = self.tracked_id(container) else { return Sampled::Untracked };
         let track = self.track(id, container);
         let mut track = lock(&track);
         if track.is_empty() {
             let system = self.read_system();
-            track.read(&self.0.roots, &mut Scratch::default(), system, &self.0.scale, Timestamp::now());
+            track.read(
+                &self.0.roots,
+                parent_of(task),
+                &mut Scratch::default(),
+                system,
+                &self.0.scale,
+                Timestamp::now(),
+            );
         }
         track.sample(&self.0.scale).map_or(Sampled::NotYet, Sampled::Some)
     }
@@ -231,7 +238,7 @@ impl Samples {
                 let (task, container) = (task.id().clone(), container.name().to_owned());
                 round.restarted.push(Event::UsedBefore { task, container, stats });
             }
-            if !locked.read(&self.0.roots, &mut scratch, system, &self.0.scale, now) {
+            if !locked.read(&self.0.roots, parent_of(task), &mut scratch, system, &self.0.scale, now) {
                 round.unreadable.push((id.clone(), Arc::clone(&track)));
             }
         }
@@ -298,6 +305,11 @@ async fn ask_docker(samples: &Samples, docker: &docker::Engine, unreadable: Vec<
         }
     });
     futures_util::stream::iter(questions).buffer_unordered(DOCKER_AT_ONCE).collect::<Vec<()>>().await;
+}
+
+/// The cgroup that holds the task's containers.
+fn parent_of(task: &Task) -> Option<&str> {
+    task.definition.cgroup.as_ref().map(|cgroup| cgroup.parent.as_str())
 }
 
 /// Whether the container has a network whose counters are its own (spec 30 §3.10: none in host mode).

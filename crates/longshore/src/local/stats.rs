@@ -164,8 +164,8 @@ fn containers(
 ) -> Vec<ContainerStats> {
     let seen = published.task(&TaskId::from(task.id.as_str()));
     let sampled = |name: &str| {
-        let container = seen.as_ref()?.containers.iter().find(|container| container.name() == name)?;
-        match published.samples()?.of(container) {
+        let task = seen.as_ref()?;
+        match published.samples()?.of(task, task.container(name)?) {
             Sampled::Some(sample) => Some(sample),
             Sampled::NotYet | Sampled::Untracked => None,
         }

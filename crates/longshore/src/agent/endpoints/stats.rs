@@ -21,19 +21,19 @@ pub(super) fn of_container(endpoints: &Endpoints, version: Version, caller: &Cal
         Version::V3 => StatusCode::BAD_REQUEST,
         Version::V4 => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    of(endpoints, container, version == Version::V4, status)
+    of(endpoints, &caller.task, container, version == Version::V4, status)
 }
 
 /// By Docker id, which must be one of the task's.
 pub(super) fn of_id(endpoints: &Endpoints, task: &Task, id: &str) -> Answer {
     match task.containers.iter().find(|container| container.handle() == Some(id)) {
-        Some(container) => of(endpoints, container, false, StatusCode::BAD_REQUEST),
+        Some(container) => of(endpoints, task, container, false, StatusCode::BAD_REQUEST),
         None => untracked(StatusCode::BAD_REQUEST, id),
     }
 }
 
-fn of(endpoints: &Endpoints, container: &Container, with_rates: bool, status: StatusCode) -> Answer {
-    let sampled = endpoints.samples.of(container);
+fn of(endpoints: &Endpoints, task: &Task, container: &Container, with_rates: bool, status: StatusCode) -> Answer {
+    let sampled = endpoints.samples.of(task, container);
     match sampled {
         Sampled::Untracked => untracked(status, container.handle().unwrap_or_default()),
         Sampled::NotYet | Sampled::Some(_) => Answer::rendered(text(&sampled, with_rates)),
@@ -48,7 +48,7 @@ fn untracked(status: StatusCode, id: &str) -> Answer {
 pub(super) fn of_task(endpoints: &Endpoints, task: &Task, is_v4: bool) -> Answer {
     let mut all: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
     for container in task.containers.iter().filter(|container| is_listed(container)) {
-        let text = text(&endpoints.samples.of(container), is_v4);
+        let text = text(&endpoints.samples.of(task, container), is_v4);
         let raw = String::from_utf8(text.into()).ok().and_then(|text| RawValue::from_string(text).ok());
         if let (Some(id), Some(raw)) = (container.handle(), raw) {
             all.insert(id, raw);

@@ -131,7 +131,7 @@ impl Present {
         if container.definition.restart_policy.is_some() {
             add(&self.restarts, named(), state.restarts.count as f64);
         }
-        let Sampled::Some(sample) = samples.of(container) else { return };
+        let Sampled::Some(sample) = samples.of(task, container) else { return };
         let stats = &sample.stats;
         add(&self.cpu, named(), stats.cpu_stats.cpu_usage.total_usage as f64 / 1e9);
         set(&self.memory, named(), sample.memory_in_use());

@@ -1,13 +1,18 @@
 #![allow(clippy::unwrap_used)]
 //! Sets and rates from samples that are made up.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use wire::docker::{BlkioEntry, BlkioStats, CpuStats, CpuUsage, NetworkStats, Stats};
 
 use super::queue::{Entry, Queue, Scale};
 use super::restarts::{add_to_reading, add_to_rest, kept};
 use super::track::{Snapshot, Track};
+use super::{Sampled, Samples};
 use crate::agent::endpoints::tests::world::{DOCKER_ID, task};
+use engine::task::CgroupDefinition;
 use host::cgroup::CgroupVersion;
 use host::stats::{Reading, Roots, Scratch, SystemCpu};
 
@@ -133,6 +138,31 @@ fn counters_go_on_over_a_restart() {
     assert!(stats.memory_stats.stats.is_empty());
 }
 
+/// The files of a container.
+fn container_in(group: &Path) {
+    std::fs::create_dir_all(group).unwrap();
+    for file in ["cgroup.procs", "cpu.stat", "memory.current", "memory.stat", "io.stat"] {
+        std::fs::write(group.join(file), "77\n").unwrap();
+    }
+}
+
+#[test]
+fn a_container_that_just_started_is_read_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let roots = Roots {
+        cgroup: directory.path().join("cgroup"),
+        proc: directory.path().join("proc"),
+        version: CgroupVersion::V2,
+    };
+    let task = task(serde_json::json!({}), serde_json::json!({}), serde_json::json!({"network": {"mode": "host"}}));
+    let mut task = (*task).clone();
+    let cgroup = CgroupDefinition { parent: "/ecs/0123".into(), ..CgroupDefinition::default() };
+    Arc::make_mut(&mut task.definition).cgroup = Some(cgroup);
+    container_in(&roots.cgroup.join("ecs/0123").join(DOCKER_ID));
+    let sampled = Samples::with_roots(false, roots).of(&task, task.container("main").unwrap());
+    assert!(matches!(sampled, Sampled::Some(sample) if sample.stats.memory_stats.usage == 77));
+}
+
 #[test]
 fn docker_is_not_asked_about_a_container_that_just_ended() {
     let directory = tempfile::tempdir().unwrap();
@@ -142,12 +172,7 @@ fn docker_is_not_asked_about_a_container_that_just_ended() {
         version: CgroupVersion::V2,
     };
     let group = roots.cgroup.join(format!("system.slice/docker-{DOCKER_ID}.scope"));
-    let appear = || {
-        std::fs::create_dir_all(&group).unwrap();
-        for file in ["cgroup.procs", "cpu.stat", "memory.current", "memory.stat", "io.stat"] {
-            std::fs::write(group.join(file), "77\n").unwrap();
-        }
-    };
+    let appear = || container_in(&group);
     let task = task(serde_json::json!({}), serde_json::json!({}), serde_json::json!({"network": {"mode": "host"}}));
     let container = task.container("main").unwrap();
     let id = container.state.docker_id.clone().unwrap();
@@ -155,7 +180,7 @@ fn docker_is_not_asked_about_a_container_that_just_ended() {
     let scale = Scale { cpus: 2, machine_memory: 1 << 30 };
     let mut read = || {
         let system = SystemCpu::default();
-        track.read(&roots, &mut Scratch::default(), system, &scale, Timestamp::UNIX_EPOCH)
+        track.read(&roots, None, &mut Scratch::default(), system, &scale, Timestamp::UNIX_EPOCH)
     };
     assert!(!read(), "never seen: only Docker can tell where it is");
     appear();

@@ -104,10 +104,11 @@ impl Track {
         Some(earlier)
     }
 
-    /// Takes a sample from the kernel's files; false when Docker is to be asked instead.
+    /// Takes a sample from the kernel's files, `parent` being the task's cgroup; false when Docker is to be asked instead.
     pub(super) fn read(
         &mut self,
         roots: &Roots,
+        parent: Option<&str>,
         scratch: &mut Scratch,
         system: SystemCpu,
         scale: &Scale,
@@ -116,7 +117,7 @@ impl Track {
         let is_quiet = self.quiet > 0;
         self.quiet = self.quiet.saturating_sub(1);
         if self.source.is_none() && (is_quiet || self.wants_place()) {
-            self.source = Reader::of_container(roots, self.id.as_str(), self.has_own_network).ok();
+            self.source = Reader::of_container(roots, self.id.as_str(), parent, self.has_own_network).ok();
             self.searches += u32::from(self.source.is_none() && !is_quiet);
         }
         let Some(source) = &self.source else { return is_quiet };
