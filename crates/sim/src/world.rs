@@ -539,13 +539,19 @@ impl World {
             Effect::ForgetCredentials { .. } | Effect::Exit { .. } => Outcome::Done,
             effect if is_of_host(effect) => self.host.perform(effect, &self.daemon),
             _ => {
+                let offences = self.daemon.offences.len();
                 let done = self.daemon.perform(effect, self.moment(), &mut self.ids, &self.behaviors);
+                let is_given_up = is_current && !self.in_flight.contains_key(&id);
+                if is_given_up && matches!(effect, Effect::StartContainer { .. }) {
+                    // Its task has stopped, and the port is another's: Docker refuses it, as it does here.
+                    self.daemon.offences.truncate(offences);
+                }
                 if let Some(owner) = &done.first_start {
                     crate::oracle::check_start(self, owner)?;
                 }
                 self.oracle.performed(effect, &done, &self.daemon, self.now);
                 // What takes place after its answer was given up says nothing to anybody.
-                if is_current && self.in_flight.contains_key(&id) {
+                if is_current && !is_given_up {
                     self.oracle.found_image(effect, &done.outcome, self.now);
                 }
                 self.host.follow(&self.daemon);
