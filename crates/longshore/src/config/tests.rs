@@ -97,8 +97,8 @@ fn defaults() {
     assert_eq!(warnings, []);
     // The machine's own number of cores decides these.
     let cores = usize::try_from(host::facts::logical_cpus()).unwrap();
-    assert_eq!(config.parallel, super::Parallel { pulls: 2 * cores, launches: 2 * cores, stops: 16 * cores });
-    config.parallel = super::Parallel { pulls: 4, launches: 4, stops: 32 };
+    assert_eq!(config.parallel, super::Parallel { pulls: 2 * cores, launches: 2 * cores, stops: 8 * cores });
+    config.parallel = super::Parallel { pulls: 4, launches: 4, stops: 16 };
     expect![[r#"
         identity.cluster: None
         identity.endpoint: None
@@ -218,7 +218,7 @@ fn defaults() {
         logging.rollover.keep: 24
         parallel.pulls: 4
         parallel.launches: 4
-        parallel.stops: 32
+        parallel.stops: 16
         proxy.http: None
         proxy.https: None
         proxy.no_proxy: None
