@@ -188,7 +188,10 @@ impl Drop for Bench {
         // The agent must not see its containers vanish; it is about to be dropped anyway.
         drop(self.agent.stop(crate::agent::Signal::Kill));
         for id in self.all_containers().unwrap_or_default() {
-            drop(self.engine.clear(&id));
+            drop(self.engine.remove(&id));
+        }
+        for arn in self.plane.task_arns() {
+            crate::engine::clear_cgroup(arn.rsplit('/').next().unwrap_or(""));
         }
     }
 }

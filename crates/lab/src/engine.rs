@@ -17,6 +17,16 @@ pub struct Engine {
     socket: PathBuf,
 }
 
+/// Removes the cgroup of a task that nobody manages any more.
+pub(crate) fn clear_cgroup(task_id: &str) {
+    // One folder in each hierarchy of v1, or the one of v2; the kernel refuses those that are in use.
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([root.to_owned()]) {
+        drop(std::fs::remove_dir(hierarchy.join("ecs").join(task_id)));
+    }
+}
+
 /// An answer, whatever its status.
 #[derive(Debug)]
 pub struct Answer {
@@ -150,12 +160,7 @@ impl Engine {
         let parent = self.inspect(id).map(|found| found["HostConfig"]["CgroupParent"].clone()).unwrap_or_default();
         self.remove(id)?;
         if let Some(group) = parent.as_str().and_then(|parent| parent.strip_prefix("/ecs/")) {
-            // One folder in each hierarchy of v1, or the one of v2; the kernel refuses those that are in use.
-            let root = Path::new("/sys/fs/cgroup");
-            let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-            for hierarchy in hierarchies.chain([root.to_owned()]) {
-                drop(std::fs::remove_dir(hierarchy.join("ecs").join(group)));
-            }
+            clear_cgroup(group);
         }
         Ok(())
     }

@@ -69,6 +69,7 @@ struct State {
     writers: BTreeMap<Channel, Writer>,
     sequence: u64,
     is_over: bool,
+    task_arns: Vec<String>,
 }
 
 impl Plane {
@@ -134,7 +135,15 @@ impl Plane {
     /// An ARN for a new task.
     #[must_use]
     pub fn task_arn(&self) -> String {
-        format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{}", self.shared.cluster, hex(32))
+        let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{}", self.shared.cluster, hex(32));
+        self.shared.state().task_arns.push(arn.clone());
+        arn
+    }
+
+    /// All that were given out.
+    #[must_use]
+    pub fn task_arns(&self) -> Vec<String> {
+        self.shared.state().task_arns.clone()
     }
 
     /// Everything so far, in order.

@@ -187,6 +187,17 @@ fn what_is_gone_is_removed() {
 }
 
 #[test]
+fn what_docker_made_beside_v1_is_removed() {
+    let (mount, cgroups) = v1(&["cpu", "memory"]);
+    cgroups.prepare().unwrap();
+    for tree in ["cpu", "memory", "unified"] {
+        fs::create_dir_all(mount.path().join(tree).join("ecs/0f")).unwrap();
+    }
+    cgroups.remove("/ecs/0f").unwrap();
+    assert_eq!(written(mount.path()), "cpu/\ncpu/ecs/\nmemory/\nmemory/ecs/\nunified/\nunified/ecs/");
+}
+
+#[test]
 fn groups_below_go_first() {
     let mount = tempfile::tempdir().unwrap();
     fs::create_dir_all(mount.path().join("ecs/0f/container/init")).unwrap();

@@ -21,6 +21,8 @@ const CONTROLLERS: [&str; 14] = [
     "hugetlb",
     "systemd",
 ];
+/// A tree of v2 beside those of v1, on hybrid machines. Docker makes its containers' groups there too, and ours above them.
+const UNIFIED: &str = "unified";
 /// Without these there are no limits to speak of.
 const NEEDED: [&str; 2] = ["cpu", "memory"];
 
@@ -109,6 +111,7 @@ fn inherit(dir: &Path) -> Result<(), CgroupError> {
 
 pub(super) fn remove(mount: &Path, group: &Path) -> Result<(), CgroupError> {
     // One tree that keeps its group does not save the others from being tidied.
-    let results: Vec<_> = trees(mount).into_iter().map(|(_, tree)| remove_tree(&tree.join(group))).collect();
+    let trees = trees(mount).into_iter().map(|(_, tree)| tree).chain([mount.join(UNIFIED)]);
+    let results: Vec<_> = trees.map(|tree| remove_tree(&tree.join(group))).collect();
     results.into_iter().collect()
 }

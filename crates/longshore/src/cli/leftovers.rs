@@ -1,12 +1,15 @@
 //! Clears up after runs that were killed, as they would have done: containers, volumes, directory. What is theirs is
 //! what they wrote down before they made it.
 
+use std::path::Path;
+
 use docker::{Engine, Filters, Kind, ListContainers};
+use host::cgroup::Cgroups;
 
 use super::temporary::Abandoned;
 use super::text;
 use crate::local::docker_endpoint;
-use crate::local::home::Home;
+use crate::local::home::{Home, LeftTask};
 
 /// What was cleared.
 #[derive(Debug, Default)]
@@ -44,14 +47,28 @@ async fn clear_one(run: Abandoned, cleared: &mut Cleared) -> anyhow::Result<()> 
             for container in docker.containers(&list).await? {
                 cleared.containers += is_gone(docker.remove(&container.id, true, true).await)?;
             }
-            for volume in task.own_volumes {
-                cleared.volumes += is_gone(docker.remove_volume(&volume, false).await)?;
+            for volume in &task.own_volumes {
+                cleared.volumes += is_gone(docker.remove_volume(volume, false).await)?;
             }
+            remove_cgroup(&task)?;
         }
     }
     run.remove()?;
     cleared.runs += 1;
     Ok(())
+}
+
+/// Removes the cgroups of a run's tasks, whose containers are gone: with the agent ends who would have done it.
+pub(super) fn clear_cgroups(run: &Path) -> anyhow::Result<()> {
+    Home::at(run.to_owned()).left_tasks()?.iter().try_for_each(remove_cgroup)
+}
+
+fn remove_cgroup(task: &LeftTask) -> anyhow::Result<()> {
+    let Some(parent) = &task.cgroup else { return Ok(()) };
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mount = variable("ECS_CGROUP_PATH").unwrap_or_else(|| "/sys/fs/cgroup".to_owned());
+    let bus = variable("DBUS_SYSTEM_BUS_ADDRESS");
+    Ok(Cgroups::at(Path::new(&mount), bus.as_deref()).remove(parent)?)
 }
 
 /// One if it was removed, none if it was gone before.

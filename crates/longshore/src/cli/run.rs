@@ -84,6 +84,11 @@ pub(super) async fn execute(global: &Global, args: &RunArgs) -> Result<u8, Failu
     if let (Some(task), Ok(docker)) = (task, docker) {
         clear(&docker, &task, args.keep, global.json).await;
     }
+    if !args.keep
+        && let Err(error) = leftovers::clear_cgroups(directory.path())
+    {
+        eprintln!("longshore: {error:#}");
+    }
     drop(directory);
     end
 }

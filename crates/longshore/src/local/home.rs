@@ -33,6 +33,8 @@ pub(crate) struct LeftTask {
     pub arn: String,
     /// What the Engine calls the volumes that were made for it alone.
     pub own_volumes: Vec<String>,
+    /// As Docker names the parent of its containers.
+    pub cgroup: Option<String>,
 }
 
 /// Takes `local.json` away when it is dropped.
@@ -169,5 +171,9 @@ fn left_task(row: &str) -> anyhow::Result<LeftTask> {
         VolumeKind::Docker { docker_name, is_shared: false, .. } => Some(docker_name.clone()),
         _ => None,
     });
-    Ok(LeftTask { arn: task.arn.to_string(), own_volumes: own_volumes.collect() })
+    Ok(LeftTask {
+        arn: task.arn.to_string(),
+        own_volumes: own_volumes.collect(),
+        cgroup: task.cgroup.map(|cgroup| cgroup.parent),
+    })
 }

@@ -47,7 +47,18 @@ fn exit_code_is_the_essential_containers() -> Result<()> {
     let ended = home.longshore(&["run", &file])?;
     assert_eq!(ended.code, Some(7), "{ended:#?}");
     assert!(ended.stdout.contains("to-stdout"), "{ended:#?}");
+    let id = ended.stderr.split_once("is task ").and_then(|(_, rest)| rest.get(..8)).context("no task")?;
+    assert!(!groups()?.iter().any(|group| group.contains(id)), "{id} left a cgroup");
     Ok(())
+}
+
+/// The cgroups of tasks, with either of Docker's drivers.
+fn groups() -> Result<Vec<String>> {
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup")?.map(|entry| Ok(entry?.path()));
+    let roots = hierarchies.chain([Ok(PathBuf::from("/sys/fs/cgroup"))]).collect::<Result<Vec<PathBuf>>>()?;
+    let parents = roots.iter().flat_map(|root| ["ecs", "ecstasks.slice"].map(|name| root.join(name)));
+    let groups = parents.filter_map(|parent| std::fs::read_dir(parent).ok()).flatten().flatten();
+    Ok(groups.map(|group| group.path().display().to_string()).collect())
 }
 
 #[test]
@@ -164,6 +175,12 @@ fn the_next_run_clears_what_a_killed_one_left() -> Result<()> {
     let live = Sleeper::start(&home, "live")?;
     let killed = killed.kill()?;
     assert!(is_running(&home, &killed) && killed_folder[0].exists());
+    let labels = home.engine.inspect(&killed)?["Config"]["Labels"].clone();
+    let arn = labels["com.amazonaws.ecs.task-arn"].as_str().context("no ARN")?;
+    let id = arn.rsplit('/').next().unwrap_or_default();
+    let has_group = || Ok::<_, anyhow::Error>(groups()?.iter().any(|group| group.contains(id)));
+    let had_group = has_group()?;
+    assert!(had_group || !rustix::process::geteuid().is_root(), "no cgroup for {id}");
     let volumes = || Ok::<_, anyhow::Error>(home.engine.get("/volumes")?.to_string());
     assert!(volumes()?.contains(&family));
 
@@ -174,7 +191,7 @@ fn the_next_run_clears_what_a_killed_one_left() -> Result<()> {
     assert!(ended.stderr.contains(told), "{ended:#?}");
     assert_eq!(home.containers()?, [live.container.as_str()]);
     assert!(is_running(&home, &live.container));
-    assert!(!killed_folder[0].exists() && !volumes()?.contains(&family));
+    assert!(!killed_folder[0].exists() && !volumes()?.contains(&family) && !has_group()?);
     assert_eq!(folders(&home)?.len(), 1, "the live run's");
 
     let ended = home.longshore(&["run", &file])?;
