@@ -1,4 +1,4 @@
-//! Clears up after runs that were killed, as they would have done: containers, volumes, directory. What is theirs is
+//! Clears up after runs that were killed, as they would have done: containers, volumes, cgroups, directory. What is theirs is
 //! what they wrote down before they made it.
 
 use std::path::Path;
