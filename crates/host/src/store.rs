@@ -22,8 +22,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 use lock::Lock;
 pub use thread::{CommitError, StoreThread};
 
-/// The layout that this program writes. A higher one in a file is refused.
-pub const FORMAT_VERSION: i64 = 1;
+/// The layout that this program writes. A lower one is read and raised, a higher one in a file is refused. 2: moments are
+/// numbers, which a program that knows 1 alone cannot read.
+pub const FORMAT_VERSION: i64 = 2;
 
 /// How long a statement waits for somebody who reads the file with another tool.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -287,7 +288,12 @@ fn examine(path: &Path, kind: &str) -> Result<Examined, StoreError> {
             Err(StoreError::Newer { path: path.to_owned(), found: version, known: FORMAT_VERSION })
         }
         Contents::Store { whole: false, .. } => Ok(Examined::Damaged),
-        Contents::Store { .. } => Ok(Examined::Good(connection)),
+        Contents::Store { version, .. } => {
+            if version < FORMAT_VERSION {
+                raise(&connection).map_err(|source| failed("raise the format of", source))?;
+            }
+            Ok(Examined::Good(connection))
+        }
     }
 }
 
@@ -346,6 +352,11 @@ fn create_tables(connection: &Connection, kind: &str) -> Result<(), rusqlite::Er
     transaction.execute("INSERT INTO meta (key, value) VALUES ('format', ?1)", [FORMAT_VERSION.to_string()])?;
     transaction.execute("INSERT INTO meta (key, value) VALUES ('kind', ?1)", [kind])?;
     transaction.commit()
+}
+
+/// From now on older programs refuse it.
+fn raise(connection: &Connection) -> Result<usize, rusqlite::Error> {
+    connection.execute("UPDATE meta SET value = ?1 WHERE key = 'format'", [FORMAT_VERSION.to_string()])
 }
 
 /// Whether the error speaks of the file's content, rather than of the disk or the machine.

@@ -123,12 +123,23 @@ fn the_second_opener_is_told_who_holds_it() {
 fn a_newer_format_is_refused_and_kept() {
     let place = Place::new();
     place.filled();
-    Connection::open(place.path()).unwrap().execute("UPDATE meta SET value = '2' WHERE key = 'format'", []).unwrap();
+    Connection::open(place.path()).unwrap().execute("UPDATE meta SET value = '3' WHERE key = 'format'", []).unwrap();
     let (before, names) = (std::fs::read(place.path()).unwrap(), place.names());
     let error = place.refused();
-    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
     assert_eq!(std::fs::read(place.path()).unwrap(), before);
     assert_eq!(place.names(), names);
+}
+
+#[test]
+fn an_older_format_is_read_and_refused_by_older_programs_from_then_on() {
+    let place = Place::new();
+    place.filled();
+    let file = Connection::open(place.path()).unwrap();
+    file.execute("UPDATE meta SET value = '1' WHERE key = 'format'", []).unwrap();
+    assert!(!place.open().store.load_all().unwrap().is_empty());
+    let format: String = file.query_row("SELECT value FROM meta WHERE key = 'format'", [], |row| row.get(0)).unwrap();
+    assert_eq!(format, "2");
 }
 
 #[test]
