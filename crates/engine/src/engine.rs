@@ -449,9 +449,8 @@ impl Engine {
         act(task, &mut Cx { core: &mut self.core, step, now });
         if task.is_removed() {
             self.over.push(id.clone());
-        } else if !task.is_changed {
-            task.is_changed = true;
-            self.changed.push(id.clone());
+        } else {
+            list(&mut self.changed, task);
         }
     }
 
@@ -575,10 +574,7 @@ impl Engine {
             if container.is_some_and(|container| container.work.is_some() && container.waiting.is_some()) {
                 let task = Arc::make_mut(task);
                 task.containers[index].tell_turn(&self.core);
-                if !task.is_changed {
-                    task.is_changed = true;
-                    self.changed.push(id);
-                }
+                list(&mut self.changed, task);
             }
         }
         self.core.turns = turns;
@@ -656,6 +652,14 @@ fn failure_of(outcome: Outcome) -> Failure {
     match outcome {
         Outcome::Failed(failure) => failure,
         other => Failure::new(FailureKind::Other, format!("unexpected answer {other:?}")),
+    }
+}
+
+/// Lists a task among those that changed, once in a step.
+fn list(changed: &mut Vec<TaskId>, task: &mut Task) {
+    if !task.is_changed {
+        task.is_changed = true;
+        changed.push(task.definition.id.clone());
     }
 }
 

@@ -138,6 +138,10 @@ fn counters_go_on_over_a_restart() {
     assert!(stats.memory_stats.stats.is_empty());
 }
 
+fn roots(directory: &Path) -> Roots {
+    Roots { cgroup: directory.join("cgroup"), proc: directory.join("proc"), version: CgroupVersion::V2 }
+}
+
 /// The files of a container.
 fn container_in(group: &Path) {
     std::fs::create_dir_all(group).unwrap();
@@ -149,11 +153,7 @@ fn container_in(group: &Path) {
 #[test]
 fn a_container_that_just_started_is_read_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let roots = Roots {
-        cgroup: directory.path().join("cgroup"),
-        proc: directory.path().join("proc"),
-        version: CgroupVersion::V2,
-    };
+    let roots = roots(directory.path());
     let task = task(serde_json::json!({}), serde_json::json!({}), serde_json::json!({"network": {"mode": "host"}}));
     let mut task = (*task).clone();
     let cgroup = CgroupDefinition { parent: "/ecs/0123".into(), ..CgroupDefinition::default() };
@@ -166,11 +166,7 @@ fn a_container_that_just_started_is_read_at_once() {
 #[test]
 fn docker_is_not_asked_about_a_container_that_just_ended() {
     let directory = tempfile::tempdir().unwrap();
-    let roots = Roots {
-        cgroup: directory.path().join("cgroup"),
-        proc: directory.path().join("proc"),
-        version: CgroupVersion::V2,
-    };
+    let roots = roots(directory.path());
     let group = roots.cgroup.join(format!("system.slice/docker-{DOCKER_ID}.scope"));
     let appear = || container_in(&group);
     let task = task(serde_json::json!({}), serde_json::json!({}), serde_json::json!({"network": {"mode": "host"}}));
